@@ -1,0 +1,1 @@
+//! Edge, in: what a technician may ask, on a socket of its own.

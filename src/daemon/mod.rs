@@ -1,0 +1,1 @@
+//! Start and stop of the daemon, and its long tasks.

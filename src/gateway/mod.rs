@@ -1,0 +1,1 @@
+//! What the product does: a file per verb; awaits ports, opens nothing, spawns nothing.

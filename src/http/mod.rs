@@ -1,0 +1,1 @@
+//! hyper over any stream; used by `pos` and `admin`.

@@ -1,0 +1,1 @@
+//! Edge, out: HTTP and HTTPS to KRA.

@@ -1,0 +1,2 @@
+//! The `etims-gateway` binary; everything is in the library.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Store and forward: decisions about waiting documents; pure, like `fiscal`.

@@ -1,0 +1,1 @@
+//! Edge, out: the journal is the truth, sled the queue over it.

@@ -1,0 +1,1 @@
+//! Edge: the service manager and the journal.

@@ -1,0 +1,1 @@
+//! KRA's formats: our values to KRA's bytes and back; pure; the only home of KRA field names.
