@@ -1,9 +1,31 @@
 //! Store and forward: decisions about waiting documents; pure, like `fiscal`.
+//!
+//! ```text
+//!             BIND                 answered: in
+//!   pending ────────► in flight ────────────────────► signed
+//!      ▲                 │  │ answered: refused for good
+//!      │  absent, late   │  └─────────────────────────► rejected ──► settled
+//!      │  enough         │ lost, unreadable, unsure
+//!      └──────────── in doubt ── look-up: equal ─────► signed / accepted_no_proof
+//!                        └────── look-up: different ─► the series stops
+//! ```
+//!
+//! What survives a power cut is in the log: acceptance, BIND before the first byte, outcomes. What is only here (the
+//! breaker, pauses, who stepped aside) is found out again after a start.
 
+mod backoff;
 mod document;
+mod doubt;
+pub mod drain;
+mod equality;
 mod found;
+mod line;
 mod verdict;
 
+pub use backoff::{Dice, Moment};
 pub use document::{Seq, Status};
+pub use doubt::{Absence, Afterwards, Doubt};
+pub use equality::{Equality, SentAs, compare};
 pub use found::{FoundInvoice, FoundLine};
+pub use line::Line;
 pub use verdict::{LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};

@@ -1,0 +1,74 @@
+//! A send whose outcome is unknown: what to ask, when, and what the answer allows.
+
+use std::time::Duration;
+
+use super::{Moment, Seq, Words};
+
+/// A document that may be in KRA's books under its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The document.
+    pub document: Seq,
+    /// Its number, which stays tied to it.
+    pub number: u64,
+    /// When the first byte of its last send left; after a restart, the start.
+    pub last_sent: Moment,
+    /// When to ask next.
+    pub ask_at: Moment,
+    /// How often asking failed, or brought nothing, in a row.
+    pub failures: u32,
+    /// How often the same bytes were sent again.
+    pub resends: u32,
+    /// KRA says the number is taken though the look-up says it is not: how often.
+    pub contradictions: u32,
+    /// What to do once KRA has answered, late enough, that it does not have it.
+    pub afterwards: Afterwards,
+}
+
+/// What an absence, once sure, leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// KRA refused a later send of it for good: set it aside.
+    Reject(Words),
+    /// The same bytes again.
+    SendAgain,
+    /// KRA refused a later send of it for now: let it step aside.
+    StepAside(Words),
+}
+
+/// What an "absent" allows at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// Late enough: it is not in and will not come.
+    Sure,
+    /// A request still under way could land: ask again then.
+    Until(Moment),
+}
+
+impl Doubt {
+    /// It came up now, by a send that began at `sent`.
+    pub const fn new(document: Seq, number: u64, sent: Moment, now: Moment) -> Self {
+        Self {
+            document,
+            number,
+            last_sent: sent,
+            ask_at: now,
+            failures: 0,
+            resends: 0,
+            contradictions: 0,
+            afterwards: Afterwards::SendAgain,
+        }
+    }
+
+    /// KRA said that it does not have it. A request that timed out here may still be running there, so the word counts
+    /// only once `request_timeout` has passed since the last send's first byte; before the number may go to another
+    /// document, twice that.
+    pub fn absence(&self, asked: Moment, request_timeout: Duration) -> Absence {
+        let wait = match self.afterwards {
+            Afterwards::SendAgain => request_timeout,
+            Afterwards::Reject(_) | Afterwards::StepAside(_) => request_timeout.saturating_mul(2),
+        };
+        let sure_from = self.last_sent.after(wait);
+        if asked >= sure_from { Absence::Sure } else { Absence::Until(sure_from) }
+    }
+}

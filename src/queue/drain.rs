@@ -1,0 +1,484 @@
+//! The machine that empties the queue: events and the time in, one action out.
+//!
+//! One saving request is in flight, in order of acceptance; a number is bound before the first byte and stays with its
+//! document until KRA's books decide. What the machine remembers is what a restart may forget: it is built anew from
+//! the log, and a document found bound without an outcome is in doubt.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::backoff::{self, Dice, Moment};
+use super::doubt::{Absence, Afterwards, Doubt};
+use super::line::Line;
+use super::{Equality, Probed, Sent, Seq, Status, Step, Unreachable, Verdict, Words};
+use crate::fiscal::Proof;
+
+/// How patient the drain is.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// First pause of a document's own backoff, and of the probes'.
+    pub backoff_initial: Duration,
+    /// Longest pause of a document's own backoff.
+    pub backoff_max: Duration,
+    /// Longest pause between two probes.
+    pub probe_max: Duration,
+    /// How long a request may take; what is still unanswered then may yet land.
+    pub request_timeout: Duration,
+}
+
+/// The document whose turn it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which.
+    pub document: Seq,
+    /// The number it is bound to.
+    pub bound: Option<u64>,
+    /// Sends under that number whose outcome is unknown.
+    pub unsure_sends: u32,
+    /// An outcome was recorded since it was bound: it was not interrupted half way.
+    pub answered: bool,
+    /// Tries that KRA answered about this document.
+    pub attempts: u32,
+}
+
+/// What the log says at this moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// The document that is bound to a number, if one is; otherwise the first pending one that has not stepped aside.
+    pub head: Option<Waiting>,
+    /// The next one in order that has not stepped aside.
+    pub after: Option<Waiting>,
+    /// The number that the next fresh document is bound to.
+    pub next_number: u64,
+    /// The last number that KRA accepted, and the signature it gave.
+    pub last: Option<(u64, String)>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// BIND is on disk.
+    Bound,
+    /// The connection for saving stands.
+    Connected,
+    /// The kernel says that a link, an address or a route came back.
+    LineReturned,
+    /// A look-up that [`Action::LookUp`] asked for came back.
+    LookedUp(LookUp),
+    /// A probe came back.
+    Probed(Probed),
+    /// The ruling is on disk.
+    Recorded,
+    /// The ruling is on disk and, in the same commit, BIND of the next document.
+    RecordedAndBound,
+    /// A person wants the next try now.
+    RetryNow,
+    /// A send came back.
+    Sent(Sent),
+    /// No connection could be had; nothing was sent.
+    Unreachable(Unreachable),
+    /// Start, a new document, or the time that was waited for.
+    Woken,
+}
+
+/// What a look-up said, compared with what was sent where there is something to compare with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookUp {
+    /// No such invoice.
+    Absent,
+    /// The look-up failed.
+    Failed(Words),
+    /// There is one. `signature`: KRA's, for the series probe; `equality`: with the document asked about.
+    Found {
+        /// `rcptSign`.
+        signature: Option<String>,
+        /// `trdInvcNo`, to name a stranger.
+        trader_ref: Option<String>,
+        /// Against the document bound to this number, if one is.
+        equality: Option<Equality>,
+    },
+    /// There is no look-up function.
+    Missing(Words),
+}
+
+/// What the drain does next. The shell is told; it does not decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Commit BIND for this document and number.
+    Bind(Seq, u64),
+    /// See that the connection for saving stands.
+    Connect,
+    /// Ask KRA for this number; compare with this document if one is given.
+    LookUp(u64, Option<Seq>),
+    /// Ask KRA whether it is there.
+    Probe,
+    /// Commit what became of this document and, if the connection still stands, BIND of the next in the same commit.
+    Record(Seq, Box<Ruling>, Option<(Seq, u64)>),
+    /// Send the frozen bytes of this document.
+    Send(Seq, u64),
+    /// Nothing until this moment, or until something happens.
+    WaitUntil(Option<Moment>),
+}
+
+/// What became of a document: the content of one OUTCOME.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// Where it stands now.
+    pub status: Status,
+    /// Tries used.
+    pub attempts: u32,
+    /// Sends in doubt under its number.
+    pub unsure_sends: u32,
+    /// What becomes of its number.
+    pub number: NumberFate,
+    /// KRA's proof, where there is one.
+    pub proof: Option<Proof>,
+    /// Found by a look-up, not in the answer to a send.
+    pub adopted: bool,
+    /// KRA's words, or the transport's.
+    pub words: Words,
+}
+
+/// What becomes of the number that a document was bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NumberFate {
+    /// It stays tied to the document.
+    Kept,
+    /// It is free again: the next document takes it.
+    Released,
+    /// KRA has it.
+    Used,
+}
+
+/// Why nothing of the series is sent any more, until a person acts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// The number in question.
+    pub number: u64,
+    /// In words, with both numbers.
+    pub why: String,
+}
+
+/// Why the queue waits though KRA answers: our configuration, or the device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// True: the device or its credentials; false: the configuration.
+    pub device: bool,
+    /// KRA's words.
+    pub words: Words,
+    /// When it is tried again.
+    pub until: Moment,
+    /// KRA answered a probe since: the head may be tried.
+    probed: bool,
+    failures: u32,
+}
+
+/// Before the first send after a start or a change of series, both ends of the series are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Series {
+    AskingNext,
+    AskingPrevious,
+    Proven,
+    Unproven,
+}
+
+/// What the shell is doing for us right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Doing {
+    AskingAboutDoubt,
+    AskingAboutSeries,
+    Binding(Waiting, u64),
+    Connecting(Waiting),
+    Nothing,
+    Probing,
+    Recording(Option<(Waiting, u64)>),
+    Sending(Waiting, u64),
+}
+
+/// The machine. See the module's words.
+#[derive(Clone, Debug)]
+pub struct Drain {
+    policy: Policy,
+    started: Moment,
+    line: Line,
+    hold: Option<Hold>,
+    series: Series,
+    stopped: Option<Stopped>,
+    doubt: Option<Doubt>,
+    /// The head's own backoff, or KRA's wish to be left alone.
+    not_before: Option<Moment>,
+    busy: u32,
+    /// Documents that wait for something else to be there first, and until when.
+    aside: BTreeMap<Seq, Moment>,
+    /// BIND is on disk and nothing was sent under it since.
+    unsent: Option<Seq>,
+    lost_in_a_row: u32,
+    sent_at: Moment,
+    asked_at: Moment,
+    doing: Doing,
+}
+
+impl Drain {
+    /// At a start: everything that is not in the log is unknown.
+    pub fn new(policy: Policy, now: Moment) -> Self {
+        Self {
+            policy,
+            started: now,
+            line: Line::Closed,
+            hold: None,
+            series: Series::Unproven,
+            stopped: None,
+            doubt: None,
+            not_before: None,
+            busy: 0,
+            aside: BTreeMap::new(),
+            unsent: None,
+            lost_in_a_row: 0,
+            sent_at: now,
+            asked_at: now,
+            doing: Doing::Nothing,
+        }
+    }
+
+    /// The line to KRA.
+    pub const fn line(&self) -> Line {
+        self.line
+    }
+
+    /// Why the queue waits though KRA answers.
+    pub const fn hold(&self) -> Option<&Hold> {
+        self.hold.as_ref()
+    }
+
+    /// Why nothing of the series is sent any more.
+    pub const fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.as_ref()
+    }
+
+    /// The document in doubt, if one is.
+    pub const fn doubt(&self) -> Option<&Doubt> {
+        self.doubt.as_ref()
+    }
+
+    /// A fresh document would be sent at once: nothing in the way but the order.
+    pub fn flows(&self) -> bool {
+        self.line == Line::Closed
+            && self.hold.is_none()
+            && self.stopped.is_none()
+            && self.not_before.is_none()
+    }
+
+    /// The document that is bound though not a byte was sent under its number: a clean stop may free it.
+    pub const fn unsent(&self) -> Option<Seq> {
+        self.unsent
+    }
+
+    /// This document has stepped aside for now.
+    pub fn is_aside(&self, document: Seq, now: Moment) -> bool {
+        self.aside.get(&document).is_some_and(|until| now < *until)
+    }
+
+    /// Takes one event and says what to do next.
+    pub fn step(&mut self, now: Moment, event: Event, view: &View, dice: Dice) -> Action {
+        let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
+        match (event, doing) {
+            (Event::Connected, Doing::Connecting(waiting)) => match waiting.bound {
+                Some(number) => self.send(now, waiting, number),
+                None => {
+                    self.doing = Doing::Binding(waiting, view.next_number);
+                    Action::Bind(waiting.document, view.next_number)
+                }
+            },
+            (Event::Bound, Doing::Binding(waiting, number))
+            | (Event::RecordedAndBound, Doing::Recording(Some((waiting, number)))) => {
+                self.unsent = Some(waiting.document);
+                self.send(now, Waiting { bound: Some(number), answered: false, ..waiting }, number)
+            }
+            (Event::Unreachable(unreachable), Doing::Connecting(_)) => {
+                self.unreachable(now, unreachable, dice);
+                self.rest(now, view)
+            }
+            (Event::Sent(sent), Doing::Sending(waiting, number)) => {
+                self.sent(now, sent, waiting, number, view, dice)
+            }
+            (Event::LookedUp(look_up), Doing::AskingAboutDoubt) => {
+                self.doubt_answered(now, look_up, view, dice)
+            }
+            (Event::LookedUp(look_up), Doing::AskingAboutSeries) => {
+                self.series_answered(now, look_up, view, dice);
+                self.rest(now, view)
+            }
+            (Event::Probed(probed), Doing::Probing) => {
+                self.probed(now, probed, dice);
+                self.rest(now, view)
+            }
+            (Event::LineReturned, _) => {
+                self.line.returned(now);
+                self.rest(now, view)
+            }
+            (Event::RetryNow, _) => {
+                self.retry_now(now);
+                self.rest(now, view)
+            }
+            _ => self.rest(now, view),
+        }
+    }
+
+    /// Nothing is under way: what comes next?
+    fn rest(&mut self, now: Moment, view: &View) -> Action {
+        if let Line::Open { probe_at, .. } = self.line {
+            return self.at(now, probe_at, Doing::Probing, Action::Probe);
+        }
+        if let Some(hold) = &self.hold {
+            let until = hold.until;
+            if !hold.probed {
+                return self.at(now, until, Doing::Probing, Action::Probe);
+            }
+        }
+        if self.stopped.is_some() {
+            return Action::WaitUntil(None);
+        }
+        self.not_before = self.not_before.filter(|moment| now < *moment);
+        self.aside.retain(|_, until| now < *until);
+        let next_aside = self.aside.values().min().copied();
+        let Some(head) = view.head else { return Action::WaitUntil(next_aside) };
+        if let Some(until) = self.not_before {
+            return Action::WaitUntil(Some(until));
+        }
+        if let Some(number) = head.bound.filter(|_| self.unsent != Some(head.document)) {
+            if self.doubt.as_ref().is_none_or(|doubt| doubt.document != head.document) {
+                self.doubt = Some(Doubt::new(head.document, number, self.started, now));
+                if !head.answered {
+                    return self.record(head.document, interrupted(head));
+                }
+            }
+            let ask_at = self.doubt.as_ref().map_or(now, |doubt| doubt.ask_at);
+            return self.at(
+                now,
+                ask_at,
+                Doing::AskingAboutDoubt,
+                Action::LookUp(number, Some(head.document)),
+            );
+        }
+        match self.series {
+            Series::Proven => {
+                self.doing = Doing::Connecting(head);
+                Action::Connect
+            }
+            Series::AskingNext | Series::Unproven => {
+                self.series = Series::AskingNext;
+                self.doing = Doing::AskingAboutSeries;
+                Action::LookUp(view.next_number, None)
+            }
+            Series::AskingPrevious => {
+                self.doing = Doing::AskingAboutSeries;
+                Action::LookUp(view.next_number - 1, None)
+            }
+        }
+    }
+
+    fn at(&mut self, now: Moment, due: Moment, doing: Doing, action: Action) -> Action {
+        if now < due {
+            return Action::WaitUntil(Some(due));
+        }
+        self.asked_at = now;
+        self.doing = doing;
+        action
+    }
+
+    fn send(&mut self, now: Moment, waiting: Waiting, number: u64) -> Action {
+        self.sent_at = now;
+        self.doing = Doing::Sending(waiting, number);
+        Action::Send(waiting.document, number)
+    }
+
+    fn record(&mut self, document: Seq, ruling: Ruling) -> Action {
+        self.record_and_bind(document, ruling, None)
+    }
+
+    fn record_and_bind(&mut self, document: Seq, ruling: Ruling, next: Option<(Waiting, u64)>) -> Action {
+        self.doing = Doing::Recording(next);
+        if ruling.status != Status::Pending || ruling.number != NumberFate::Kept {
+            self.doubt = None;
+        }
+        Action::Record(document, Box::new(ruling), next.map(|(waiting, number)| (waiting.document, number)))
+    }
+
+    fn unreachable(&mut self, now: Moment, unreachable: Unreachable, dice: Dice) {
+        let words = Words { message: unreachable.why, ..Words::default() };
+        if unreachable.at == Step::Trust {
+            self.hold_for(now, true, words, dice);
+        } else {
+            self.line.lost(now, self.policy.backoff_initial, self.policy.probe_max, dice);
+        }
+    }
+
+    fn hold_for(&mut self, now: Moment, device: bool, words: Words, dice: Dice) {
+        let failures = self.hold.as_ref().map_or(0, |hold| hold.failures.saturating_add(1));
+        let Policy { backoff_initial, probe_max, .. } = self.policy;
+        // A little is sure, so that a refusal is not asked for again at once.
+        let jittered =
+            backoff::pause(backoff_initial, probe_max.saturating_sub(backoff_initial), failures, dice);
+        let until = now.after(backoff_initial + jittered);
+        self.hold = Some(Hold { device, words, until, probed: false, failures });
+    }
+
+    fn probed(&mut self, now: Moment, probed: Probed, dice: Dice) {
+        match probed {
+            Probed::Down(_) => self.line.lost(now, self.policy.backoff_initial, self.policy.probe_max, dice),
+            Probed::Refused(words) => {
+                self.line = Line::Closed;
+                self.hold_for(now, true, words, dice);
+            }
+            Probed::Up => {
+                self.line = Line::Closed;
+                if let Some(hold) = &mut self.hold {
+                    hold.probed = true;
+                }
+            }
+        }
+    }
+
+    fn retry_now(&mut self, now: Moment) {
+        self.line.returned(now);
+        self.not_before = None;
+        self.aside.clear();
+        if let Some(hold) = &mut self.hold {
+            hold.until = now;
+        }
+        if let Some(doubt) = &mut self.doubt {
+            doubt.ask_at = now;
+        }
+    }
+
+    fn stop(&mut self, number: u64, why: String) {
+        self.stopped = Some(Stopped { number, why });
+    }
+
+    /// A person has put the series right: both its ends are looked at again before anything is sent.
+    pub fn series_adopted(&mut self) {
+        self.stopped = None;
+        self.series = Series::Unproven;
+        self.doubt = None;
+    }
+}
+
+/// Bound, without an outcome, found at a start: something may have left.
+fn interrupted(head: Waiting) -> Ruling {
+    Ruling {
+        status: Status::Pending,
+        attempts: head.attempts,
+        unsure_sends: head.unsure_sends + 1,
+        number: NumberFate::Kept,
+        proof: None,
+        adopted: false,
+        words: Words {
+            message: "the gateway stopped while this was being sent".to_owned(),
+            ..Words::default()
+        },
+    }
+}
+
+mod answers;
+#[cfg(test)]
+mod tests;
