@@ -1,9 +1,11 @@
 //! What the verbs need of the world, one small trait a concern. The edges keep these promises.
 
 use std::future::Future;
+use std::time::Duration;
 
-use crate::fiscal::{CmcKey, DeviceIdentity};
-use crate::queue::{LookedUp, Probed, Sent, Unreachable};
+use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, KraDateTime, Proof, Registration};
+use crate::queue::drain::{Ruling, View};
+use crate::queue::{LookedUp, Probed, Sent, SentAs, Seq, Status, Unreachable, Words};
 use crate::wire::FrozenRequest;
 
 /// KRA, over whichever wire. Nothing here ever sends a request twice by itself.
@@ -52,4 +54,288 @@ pub enum Initialised {
     InDoubt(String),
     /// Nothing was sent.
     NotSent(Unreachable),
+}
+
+/// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
+pub trait Ledger: Send + Sync + 'static {
+    /// Signs the sale and commits it; returns after the sync. A known `trdInvcNo` brings the sale that has it, and
+    /// nothing is written; of two at once, the second waits for the first.
+    ///
+    /// # Errors
+    /// Nothing was accepted.
+    fn accept(
+        &self,
+        invoice: Invoice,
+        content: [u8; 32],
+        origin: &str,
+    ) -> impl Future<Output = Result<Acceptance, LedgerError>> + Send;
+
+    /// The sale with this `trdInvcNo`, finished or not.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn find(&self, trader_ref: &str) -> impl Future<Output = Result<Option<Sale>, LedgerError>> + Send;
+
+    /// Sales from the newest before `before` on, at most `limit` that stand at `status`, and where to go on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn recent(
+        &self,
+        before: Option<Seq>,
+        status: Option<Status>,
+        limit: usize,
+    ) -> impl Future<Output = Result<(Vec<Sale>, Option<Seq>), LedgerError>> + Send;
+
+    /// How many unfinished documents were accepted before this one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn ahead_of(&self, document: Seq) -> impl Future<Output = Result<u64, LedgerError>> + Send;
+
+    /// What the drain decides on, leaving out those who stepped aside.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn view(&self, aside: Vec<Seq>) -> impl Future<Output = Result<View, LedgerError>> + Send;
+
+    /// An unfinished sale.
+    ///
+    /// # Errors
+    /// The store cannot be read, or there is no such sale.
+    fn unfinished(&self, document: Seq) -> impl Future<Output = Result<Sale, LedgerError>> + Send;
+
+    /// The bytes that this document was bound to.
+    ///
+    /// # Errors
+    /// The store cannot be read, or it is not bound.
+    fn bound(&self, document: Seq) -> impl Future<Output = Result<Bound, LedgerError>> + Send;
+
+    /// Commits BIND: returns after the sync.
+    ///
+    /// # Errors
+    /// Nothing was bound.
+    fn bind(&self, document: Seq, bound: Bound) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Commits what became of a document and, in the same commit, BIND of the next one.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn record(
+        &self,
+        document: Seq,
+        ruling: &Ruling,
+        next: Option<(Seq, Bound)>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Resolves once this document is no longer pending, or the outcome of a try is there. To be called before the
+    /// document is looked at, so that nothing is missed.
+    fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static;
+
+    /// How many stand where. From memory.
+    fn counts(&self) -> Counts;
+}
+
+/// The device: its registration and its key.
+pub trait Registry: Send + Sync + 'static {
+    /// The device as it is registered, or as it was last tried.
+    fn device(&self) -> Device;
+
+    /// Its key, once registered.
+    fn key(&self) -> Option<CmcKey>;
+
+    /// Commits that a registration is about to be asked for, and sees to room for the answer.
+    ///
+    /// # Errors
+    /// Nothing may be sent.
+    fn intend(&self, identity: &DeviceIdentity) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Writes and syncs KRA's answer before anybody reads it.
+    ///
+    /// # Errors
+    /// The answer could not be kept.
+    fn keep_answer(&self, body: &[u8]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// An answer that was kept and never read to its end: the daemon died in between.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn kept_answer(&self) -> impl Future<Output = Result<Option<Vec<u8>>, LedgerError>> + Send;
+
+    /// Keeps the key, then commits the registration, then forgets the raw answer.
+    ///
+    /// # Errors
+    /// The device is not registered yet; the raw answer is still there.
+    fn register(
+        &self,
+        identity: &DeviceIdentity,
+        registration: &Registration,
+        key: &CmcKey,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Commits why the registration did not come about.
+    ///
+    /// # Errors
+    /// It could not be recorded.
+    fn not_registered(
+        &self,
+        identity: &DeviceIdentity,
+        failure: RegistrationFailure,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// Where the device stands with KRA.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Device {
+    /// Registered.
+    Active(DeviceIdentity, Registration),
+    /// KRA said no.
+    Failed(DeviceIdentity, Words),
+    /// Configured; KRA was not reached, or its answer was lost. `unknown`: how often an answer was lost.
+    Pending {
+        /// Which device.
+        identity: DeviceIdentity,
+        /// Requests whose outcome is unknown.
+        unknown: u32,
+    },
+    /// Not even configured.
+    #[default]
+    Unregistered,
+}
+
+impl Device {
+    /// Which device, where that is known.
+    pub const fn identity(&self) -> Option<&DeviceIdentity> {
+        match self {
+            Self::Active(identity, _) | Self::Failed(identity, _) | Self::Pending { identity, .. } => {
+                Some(identity)
+            }
+            Self::Unregistered => None,
+        }
+    }
+
+    /// The registration, once there is one.
+    pub const fn registration(&self) -> Option<&Registration> {
+        match self {
+            Self::Active(_, registration) => Some(registration),
+            _ => None,
+        }
+    }
+}
+
+/// Why a registration did not come about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistrationFailure {
+    /// The request left and no answer that can be read came back.
+    Lost(Words),
+    /// Nothing was sent.
+    NotSent(Words),
+    /// KRA said no.
+    Refused(Words),
+}
+
+/// A sale's acceptance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// This `trdInvcNo` was there already.
+    Known(Box<Sale>),
+    /// It is on disk.
+    New(Box<Sale>),
+}
+
+/// A sale as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sale {
+    /// Its running number.
+    pub seq: Seq,
+    /// The hash of its record.
+    pub hash: [u8; 32],
+    /// Our signature over its content and acceptance time.
+    pub signature: [u8; 64],
+    /// Wall clock at acceptance, milliseconds since 1970.
+    pub accepted_ms: i64,
+    /// How long ago that was, by a clock that does not jump where the machine was not restarted since.
+    pub age: Duration,
+    /// The hash of the request's content.
+    pub content: [u8; 32],
+    /// The sale.
+    pub invoice: Invoice,
+    /// Where it stands.
+    pub status: Status,
+    /// The number it is, or was last, bound to.
+    pub invoice_no: Option<u64>,
+    /// Tries used.
+    pub attempts: u32,
+    /// Sends whose outcome is unknown.
+    pub unsure_sends: u32,
+    /// KRA's proof.
+    pub proof: Option<Proof>,
+    /// KRA's last words about it.
+    pub words: Option<Words>,
+}
+
+impl Sale {
+    /// It may be in KRA's books, and nobody knows yet.
+    pub fn in_doubt(&self) -> bool {
+        self.status == Status::Pending && self.unsure_sends > 0
+    }
+}
+
+/// What BIND keeps: a number and the exact bytes that are sent under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The number, and what else KRA's books would show.
+    pub sent_as: SentAs,
+    /// The bytes.
+    pub request: FrozenRequest,
+}
+
+/// How many documents stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Pending, those in doubt included.
+    pub waiting: u64,
+    /// Pending, and perhaps in KRA's books.
+    pub in_doubt: u64,
+    /// Set aside.
+    pub parked: u64,
+    /// Refused by KRA and open.
+    pub rejected: u64,
+    /// Age of the oldest pending one.
+    pub oldest: Option<Duration>,
+}
+
+/// Why the ledger did not do what was asked. Nothing was accepted or recorded then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// A write or sync failed, or a record cannot be read: the daemon stops.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// As many documents wait as may.
+    #[error("the queue is full")]
+    Full,
+    /// The daemon is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+    /// The record is larger than the store takes.
+    #[error("the sale is larger than the store takes")]
+    TooLarge,
+}
+
+/// What time it is.
+pub trait Clock: Send + Sync + 'static {
+    /// On a clock that never jumps.
+    fn moment(&self) -> crate::queue::Moment;
+
+    /// The wall clock, milliseconds since 1970.
+    fn wall_ms(&self) -> i64;
+
+    /// Whether the wall clock is synchronised.
+    fn synchronised(&self) -> bool;
+
+    /// The wall clock as KRA writes it; the first second of 1970 where the clock stands before that.
+    fn kra_now(&self) -> KraDateTime {
+        let fallback = || KraDateTime::from_unix(0).expect("1970 is a time");
+        KraDateTime::from_unix(self.wall_ms().div_euclid(1000)).unwrap_or_else(fallback)
+    }
 }
