@@ -50,6 +50,8 @@ pub(super) async fn receive(
     let body = match Limited::new(body, LONGEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
+            let n = log(state, &head, function, &caller, &Bytes::new());
+            state.end(n, "HTTP 413".to_owned());
             return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 8 MiB"));
         }
         // Whoever sent it has gone.
@@ -72,18 +74,12 @@ pub(super) async fn receive(
 struct Visit {
     state: Arc<State>,
     n: u64,
-    call: Result<Call, Misfit>,
-}
-
-/// A request that HTTP itself turns away.
-struct Misfit {
-    status: StatusCode,
-    content_type: &'static str,
-    text: String,
-    allow: Option<&'static str>,
+    /// Or what HTTP itself says of it.
+    call: Result<Call, Ready>,
 }
 
 /// An answer ready to be sent, well or badly.
+#[derive(Clone)]
 struct Ready {
     status: StatusCode,
     content_type: &'static str,
@@ -104,7 +100,7 @@ impl Ready {
 impl Visit {
     /// Processes the request; the log says so.
     fn answer(&self, fault: Option<Fault>) -> Ready {
-        let ready = match &self.call {
+        match &self.call {
             Ok(call) => {
                 let mut office = self.state.office();
                 let now = Moment::now(office.settings.clock_offset);
@@ -115,15 +111,9 @@ impl Visit {
             }
             Err(misfit) => {
                 self.end(format!("HTTP {}", misfit.status.as_u16()), fault);
-                Ready {
-                    status: misfit.status,
-                    content_type: misfit.content_type,
-                    text: misfit.text.clone(),
-                    allow: misfit.allow,
-                }
+                misfit.clone()
             }
-        };
-        ready
+        }
     }
 
     fn end(&self, outcome: String, fault: Option<Fault>) {
@@ -226,12 +216,7 @@ impl Visit {
         let now = Moment::now(self.state.office().settings.clock_offset);
         match &self.call {
             Ok(call) => ready(call, &refusal.into(), now),
-            Err(misfit) => Ready {
-                status: misfit.status,
-                content_type: misfit.content_type,
-                text: misfit.text.clone(),
-                allow: misfit.allow,
-            },
+            Err(misfit) => misfit.clone(),
         }
     }
 }
@@ -247,8 +232,8 @@ fn ready(call: &Call, answer: &Answer, now: Moment) -> Ready {
 }
 
 /// What HTTP says of the request: unknown path 404, wrong verb 405, other format 415; else it is a call.
-fn call(head: &Parts, function: Option<Function>, header: Identity, body: Bytes) -> Result<Call, Misfit> {
-    let misfit = |status: StatusCode, text: &str| Misfit {
+fn call(head: &Parts, function: Option<Function>, header: Identity, body: Bytes) -> Result<Call, Ready> {
+    let misfit = |status: StatusCode, text: &str| Ready {
         status,
         content_type: "text/plain; charset=utf-8",
         text: text.to_owned(),
@@ -260,7 +245,7 @@ fn call(head: &Parts, function: Option<Function>, header: Identity, body: Bytes)
         let refusal =
             Refusal::new("912", format!("Method error: {} takes {}", function.name(), function.verb()));
         let wire = wire.unwrap_or(Wire::Json);
-        return Err(Misfit {
+        return Err(Ready {
             status: StatusCode::METHOD_NOT_ALLOWED,
             content_type: if wire == Wire::Xml { XML } else { JSON },
             text: Answer::from(refusal).render(function, wire, Moment::now(0)),

@@ -9,7 +9,7 @@
 //! | `state` | what all connections share |
 //! | `door` | one request to KRA through the faults to its answer |
 //! | `controls` | `/_sim/`: faults, books, settings, the log of requests; and the same for tests in this process |
-//! | `office` | one call to KRA without sockets: identity, form, books, answer |
+//! | `office`, `paperwork` | one call to KRA without sockets: identity, form, books, answer |
 //! | `form`, `checks`, `tax`, `code_lists` | what KRA refuses, and with which code |
 //! | `books`, `packed` | devices, series, invoices, items |
 //! | `faults` | misbehaviour by name, for so many requests |
@@ -30,6 +30,7 @@ mod hundredths;
 mod json;
 mod office;
 mod packed;
+mod paperwork;
 mod reply;
 mod request_log;
 mod server;

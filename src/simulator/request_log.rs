@@ -1,6 +1,6 @@
 //! The last requests as they came in, for tests and for whoever debugs a register. Keys are blotted out.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ pub(super) struct Entry {
     pub(super) method: String,
     pub(super) path: String,
     pub(super) function: Option<&'static str>,
-    pub(super) headers: Vec<(String, String)>,
+    pub(super) headers: BTreeMap<String, String>,
     pub(super) body: String,
     /// Of the body before anything was blotted out, in hexadecimal: equal for equal bytes.
     pub(super) sha256: String,
@@ -73,7 +73,7 @@ mod tests {
             method: String::new(),
             path: String::new(),
             function: None,
-            headers: Vec::new(),
+            headers: BTreeMap::new(),
             body: body.to_owned(),
             sha256: String::new(),
             outcome: String::new(),

@@ -1,5 +1,6 @@
 //! The simulator as its clients see it, and what it refuses as tables. Every request here is written by hand.
 
+mod any_input;
 mod credit_notes;
 mod faults;
 mod refusals;

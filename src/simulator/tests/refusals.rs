@@ -6,6 +6,7 @@ use crate::simulator::office::Office;
 use crate::simulator::settings::Settings;
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table")]
 fn sales_that_are_refused() {
     let mut desk = Desk::new(Settings::default());
     let long = format!(r#""trdeNm":"{}""#, "x".repeat(21));

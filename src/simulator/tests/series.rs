@@ -83,7 +83,7 @@ fn careless_answers() {
 #[test]
 fn invoices_from_elsewhere() {
     let mut desk = Desk::new(Settings::default());
-    let mut foreign = |desk: &mut Desk, sale: serde_json::Value| {
+    let foreign = |desk: &mut Desk, sale: serde_json::Value| {
         desk.office.book_foreign(&our_json::parse(&sale.to_string()).unwrap(), now())
     };
     let branch = json!({"tin": "P000000000A", "bhfId": "00"});
