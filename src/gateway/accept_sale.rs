@@ -84,7 +84,12 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
     ///
     /// # Errors
     /// Nothing was taken; see [`Refused`].
-    pub async fn accept(&self, posted: Posted, origin: &str, wait: Option<Duration>) -> Result<Taken, Refused> {
+    pub async fn accept(
+        &self,
+        posted: Posted,
+        origin: &str,
+        wait: Option<Duration>,
+    ) -> Result<Taken, Refused> {
         let readable = posted.faults.is_empty();
         let trader_ref = posted.draft.valid_trader_ref();
         let own_time = posted.draft.confirmed_at.is_some();

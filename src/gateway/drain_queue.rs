@@ -11,7 +11,8 @@ use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
 use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, compare};
-use crate::wire::{Format, FrozenRequest, SaleBinding, TraderTexts, encode_sale};
+use crate::wire::Format;
+use crate::wire::sale::{self, SaleBinding, TraderTexts};
 
 /// How long a stop waits for the answer to a request that is on the line.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -191,7 +192,8 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// The exact bytes that a sale is sent as under this number.
     fn freeze(&self, sale: &Sale, number: u64) -> Bound {
         let now = self.clock.kra_now();
-        let confirmed_at = self.time_to_send(sale, now);
+        let sold_at = self.sold_at(sale, now);
+        let confirmed_at = if self.rules.time_of_sending { now } else { sold_at };
         let registration = self.ledger.device();
         let registered = registration.registration();
         let trader = TraderTexts {
@@ -204,17 +206,19 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 .or_else(|| registered.and_then(|it| it.address.clone())),
             ..self.rules.trader.clone()
         };
-        let binding =
-            SaleBinding { invoice_no: number, original_invoice_no: None, confirmed_at, trader: &trader };
-        let request: FrozenRequest = encode_sale(self.rules.format, &sale.invoice, &binding);
+        let binding = SaleBinding {
+            invoice_no: number,
+            original_invoice_no: None,
+            confirmed_at,
+            sold_on: sold_at.date(),
+            trader: &trader,
+        };
+        let request = sale::encode(self.rules.format, &sale.invoice, &binding);
         Bound { sent_as: SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at }, request }
     }
 
-    /// No date in the future is ever sent: KRA refuses it, and it would hold the queue.
-    fn time_to_send(&self, sale: &Sale, now: KraDateTime) -> KraDateTime {
-        if self.rules.time_of_sending {
-            return now;
-        }
+    /// When it was sold, as KRA may be told: no date in the future is ever sent, it would only hold the queue.
+    fn sold_at(&self, sale: &Sale, now: KraDateTime) -> KraDateTime {
         let told = sale.invoice.confirmed_at;
         if self.clock.synchronised() && told > now {
             if sale.invoice.confirmed_by == TimeSource::Gateway

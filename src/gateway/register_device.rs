@@ -5,7 +5,7 @@ use tracing::{error, info, warn};
 use super::ports::{Authority, Device, Initialised, LedgerError, RegistrationFailure, Registry};
 use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
 use crate::queue::{Probed, Words};
-use crate::wire::{Format, InitialiseRefusal, read_initialised};
+use crate::wire::initialise::{self, InitialiseRefusal};
 
 /// What came of asking for a registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,6 @@ const LOST_ANSWERS: u32 = 2;
 pub async fn register_device<L: Registry, A: Authority>(
     identity: DeviceIdentity,
     by_hand: bool,
-    format: Format,
     registry: &L,
     authority: &A,
 ) -> Result<Registered, LedgerError> {
@@ -63,7 +62,7 @@ pub async fn register_device<L: Registry, A: Authority>(
     match authority.initialise(&identity).await {
         Initialised::Answered { http_status, body } => {
             registry.keep_answer(&body).await?;
-            conclude(&identity, http_status, &body, format, registry).await
+            conclude(&identity, http_status, &body, registry).await
         }
         Initialised::InDoubt(message) => {
             let words = Words { message, ..Words::default() };
@@ -83,11 +82,11 @@ pub async fn register_device<L: Registry, A: Authority>(
 ///
 /// # Errors
 /// The store failed.
-pub async fn finish_registration<L: Registry>(format: Format, registry: &L) -> Result<(), LedgerError> {
+pub async fn finish_registration<L: Registry>(registry: &L) -> Result<(), LedgerError> {
     let Some(body) = registry.kept_answer().await? else { return Ok(()) };
     let Some(identity) = registry.device().identity().cloned() else { return Ok(()) };
     warn!("an answer of KRA to the device's registration was not read to its end: reading it now");
-    conclude(&identity, 200, &body, format, registry).await.map(|_| ())
+    conclude(&identity, 200, &body, registry).await.map(|_| ())
 }
 
 /// A pending device is remembered once, not at each try.
@@ -106,10 +105,9 @@ async fn conclude<L: Registry>(
     identity: &DeviceIdentity,
     http_status: u16,
     body: &[u8],
-    format: Format,
     registry: &L,
 ) -> Result<Registered, LedgerError> {
-    match read_initialised(format, http_status, body) {
+    match initialise::read(http_status, body) {
         Ok((registration, key)) => {
             registry.register(identity, &registration, &key).await?;
             info!(
@@ -119,7 +117,7 @@ async fn conclude<L: Registry>(
             );
             Ok(Registered::Now(identity.clone(), registration, key))
         }
-        Err(InitialiseRefusal::Unreadable(words)) => {
+        Err(InitialiseRefusal::Unreadable(words) | InitialiseRefusal::Unsure(words)) => {
             registry.not_registered(identity, RegistrationFailure::Lost(words.clone())).await?;
             error!(kra = words.in_short(), "KRA's answer to the registration cannot be read");
             Ok(Registered::Away(words))

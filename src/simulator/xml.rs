@@ -115,7 +115,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, String> {
     if let Some(character) = reference.resolve_char_ref().map_err(|error| format!("not XML: {error}"))? {
         return Ok(character);
     }
-    match reference.as_ref() {
+    match &**reference {
         b"amp" => Ok('&'),
         b"apos" => Ok('\''),
         b"gt" => Ok('>'),

@@ -18,10 +18,16 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     let mut active = Vec::new();
     let mut raise = |code: &str, message: String| active.push(Alert { code: code.to_owned(), message });
     if !snapshot.store.works {
-        raise("store_failed", "the disk refused a write: check the disk, then restart the gateway".to_owned());
+        raise(
+            "store_failed",
+            "the disk refused a write: check the disk, then restart the gateway".to_owned(),
+        );
     }
     if let Some(why) = &snapshot.kra.series_stopped {
-        raise("series_stopped", format!("{why}. Sales are kept and nothing is sent until a person has looked"));
+        raise(
+            "series_stopped",
+            format!("{why}. Sales are kept and nothing is sent until a person has looked"),
+        );
     }
     if snapshot.device.status != "active" {
         let reason = snapshot.device.reason.as_deref().unwrap_or("run `etims-gateway device init`");

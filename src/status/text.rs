@@ -10,14 +10,21 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
     let mut line = |label: &str, value: String| {
         writeln!(text, "{label:<14}{value}").expect("a String takes all");
     };
-    line("gateway", format!("etims-gateway {} ({}, {})", snapshot.version, snapshot.environment, snapshot.wire));
+    line(
+        "gateway",
+        format!("etims-gateway {} ({}, {})", snapshot.version, snapshot.environment, snapshot.wire),
+    );
     let device = &snapshot.device;
     let known = |it: &Option<String>| it.clone().unwrap_or_else(|| "-".to_owned());
     line(
         "device",
         match (&device.tin, &device.bhf_id) {
             (Some(tin), Some(bhf_id)) => {
-                format!("{}: PIN {tin}, branch {bhf_id}, serial {}", device.status, known(&device.serial_number))
+                format!(
+                    "{}: PIN {tin}, branch {bhf_id}, serial {}",
+                    device.status,
+                    known(&device.serial_number)
+                )
             }
             _ => device.status.clone(),
         },

@@ -132,7 +132,7 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, TreeFault> {
     if let Some(c) = reference.resolve_char_ref().map_err(|_| TreeFault::Malformed)? {
         return Ok(c);
     }
-    match reference.as_ref() {
+    match &**reference {
         b"amp" => Ok('&'),
         b"apos" => Ok('\''),
         b"gt" => Ok('>'),
