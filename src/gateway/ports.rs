@@ -305,9 +305,39 @@ pub struct Counts {
     pub oldest: Option<Duration>,
 }
 
+/// How the store and its disk are.
+pub trait StoreHealth: Send + Sync + 'static {
+    /// At this moment; cheap.
+    fn store_facts(&self) -> StoreFacts;
+}
+
+/// What [`StoreHealth`] tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// Where it is.
+    pub dir: String,
+    /// The last record's running number.
+    pub last_record: Seq,
+    /// Size of the journal, bytes.
+    pub journal_bytes: u64,
+    /// Free space on its disk, bytes.
+    pub free_bytes: u64,
+    /// Below this, new sales are refused, bytes.
+    pub min_free_bytes: u64,
+    /// The last write and sync went well.
+    pub works: bool,
+    /// What a person should know of it.
+    pub remarks: Vec<String>,
+    /// The key that our signatures are checked with.
+    pub public_key: [u8; 32],
+}
+
 /// Why the ledger did not do what was asked. Nothing was accepted or recorded then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
+    /// The disk is nearly full.
+    #[error("the disk is nearly full")]
+    DiskLow,
     /// A write or sync failed, or a record cannot be read: the daemon stops.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -14,6 +14,8 @@ pub struct Sight {
     pub line_up: bool,
     /// Why nothing is sent though KRA answers, in words.
     pub held: Option<String>,
+    /// It is the device, or its credentials, that KRA refuses.
+    pub held_device: bool,
     /// Why the series stands still, in words.
     pub stopped: Option<String>,
     /// Seconds until the document in doubt is asked about again.
@@ -98,6 +100,7 @@ impl Progress {
                 flows: drain.flows(),
                 line_up: drain.line() == Line::Closed,
                 held: drain.hold().map(|hold| hold.words.in_short()),
+                held_device: drain.hold().is_some_and(|hold| hold.device),
                 stopped: drain.stopped().map(|stopped| stopped.why.clone()),
                 next_check: drain.doubt().map(|doubt| doubt.ask_at.since(now).as_secs()),
                 last_contact_ms: sight.last_contact_ms,

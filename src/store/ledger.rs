@@ -12,7 +12,7 @@ use super::{
 };
 use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, Registration, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, Ledger, LedgerError, RegistrationFailure, Registry, Sale,
+    Acceptance, Bound, Counts, Device, Ledger, LedgerError, RegistrationFailure, Registry, Sale, StoreFacts, StoreHealth,
 };
 use crate::queue::drain::{NumberFate, Ruling, View, Waiting};
 use crate::queue::{Seq, Status};
@@ -27,6 +27,8 @@ pub struct JournalLedger {
     environment: String,
     /// Where the number series starts, at the first registration.
     first_number: u64,
+    /// Below this much free space no sale is taken, bytes.
+    min_free: u64,
     device: Mutex<Registered>,
 }
 
@@ -86,6 +88,7 @@ impl JournalLedger {
         stamp: fn() -> Stamp,
         environment: &str,
         first_number: u64,
+        min_free: u64,
     ) -> Result<Self, LedgerOpenError> {
         let registered = read_device(&store, &secrets)?;
         if let Some(known) = registered.environment.as_ref().filter(|known| *known != environment) {
@@ -100,6 +103,7 @@ impl JournalLedger {
             secrets,
             environment: environment.to_owned(),
             first_number,
+            min_free,
             device: Mutex::new(registered),
         })
     }
@@ -281,6 +285,9 @@ impl Ledger for JournalLedger {
         content: [u8; 32],
         origin: &str,
     ) -> Result<Acceptance, LedgerError> {
+        if self.store.free_bytes().is_some_and(|free| free < self.min_free) {
+            return Err(LedgerError::DiskLow);
+        }
         let stamp = (self.stamp)();
         let queued = invoice.sales_type == SalesType::Normal;
         let effect = Effect::Document { key: invoice.trader_ref.to_string(), content, queued };
@@ -403,6 +410,26 @@ impl Ledger for JournalLedger {
             parked: counts.parked,
             rejected: counts.rejected,
             oldest: counts.oldest_waiting.map(|stamp| age(&stamp, &now)),
+        }
+    }
+}
+
+impl StoreHealth for JournalLedger {
+    fn store_facts(&self) -> StoreFacts {
+        let health = self.store.health();
+        let mut remarks = Vec::new();
+        if let Some(why) = &health.failed {
+            remarks.push(format!("the store failed: {why}"));
+        }
+        StoreFacts {
+            dir: self.store.dir().display().to_string(),
+            last_record: self.store.head().0,
+            journal_bytes: health.journal_bytes,
+            free_bytes: self.store.free_bytes().unwrap_or(u64::MAX),
+            min_free_bytes: self.min_free,
+            works: health.last_sync_ok && health.failed.is_none(),
+            remarks,
+            public_key: self.store.public_key(),
         }
     }
 }
