@@ -203,6 +203,18 @@ mod tests {
         }
     }
 
+    /// Texts that would run into each other without their lengths.
+    #[test]
+    fn neighbours_do_not_run_together() {
+        let of = |trader_ref: Option<&str>, tin: Option<&str>| {
+            let owned = |text: &str| text.to_owned();
+            Draft { trader_ref: trader_ref.map(owned), tin: tin.map(owned), ..Draft::default() }
+                .canonical_bytes()
+        };
+        assert_ne!(of(Some("\u{1}"), None), of(Some(""), Some("\u{0}")));
+        assert_ne!(of(Some("ab"), Some("c")), of(Some("a"), Some("bc")));
+    }
+
     #[test]
     fn each_field_counts() {
         let some = Some("x".to_owned());
