@@ -1,5 +1,6 @@
 //! What the verbs need of the world, one small trait a concern. The edges keep these promises.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub trait Authority: Send + Sync + 'static {
 }
 
 /// What became of the one request that registers a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Initialised {
     /// An answer came, its body as it was.
     Answered {
@@ -54,6 +55,21 @@ pub enum Initialised {
     InDoubt(String),
     /// Nothing was sent.
     NotSent(Unreachable),
+}
+
+/// Without the body: it holds the key.
+impl fmt::Debug for Initialised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { http_status, body } => f
+                .debug_struct("Answered")
+                .field("http_status", http_status)
+                .field("body", &format_args!("{} bytes", body.len()))
+                .finish(),
+            Self::InDoubt(why) => f.debug_tuple("InDoubt").field(why).finish(),
+            Self::NotSent(unreachable) => f.debug_tuple("NotSent").field(unreachable).finish(),
+        }
+    }
 }
 
 /// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
