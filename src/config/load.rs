@@ -95,12 +95,22 @@ impl Loaded {
         let directory = self.settings.credentials_directory.as_deref();
         let (mut problems, mut warnings) = (Problems::default(), Vec::new());
         for (key, file) in secrets.into_iter().filter_map(|(key, file)| file.map(|file| (key, file))) {
-            if let Err(error) = file.read(directory) {
+            let fault = match file.read(directory) {
+                Err(error) => Some(error.to_string()),
+                Ok(token)
+                    if key == "http.token_file"
+                        && !token.expose().bytes().all(|byte| byte.is_ascii_graphic()) =>
+                {
+                    Some("the token must be ASCII letters, digits and signs, without blanks".to_owned())
+                }
+                Ok(_) => None,
+            };
+            if let Some(message) = fault {
                 let held = self.effective.iter().find(|held| held.key == key);
                 problems.push(Problem {
                     key: key.to_owned(),
                     value: held.and_then(|held| held.value.clone()),
-                    message: error.to_string(),
+                    message,
                     allowed: None,
                     source: held.map_or(Source::Default, |held| held.source.clone()),
                 });

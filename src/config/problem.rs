@@ -1,9 +1,9 @@
 //! What is wrong with a configuration: every problem at once, each with key, value, place and what is allowed.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// Where a value came from.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -14,12 +14,18 @@ pub enum Source {
     /// A file, and the line in it (from 1) where it is known.
     File {
         /// The file as it was opened.
+        #[serde(serialize_with = "as_shown")]
         path: PathBuf,
         /// Line number from 1.
         line: Option<usize>,
     },
     /// An environment variable, by name.
     Variable(String),
+}
+
+/// A path in JSON as it is shown: one that is not UTF-8 must not break the report.
+fn as_shown<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }
 
 impl fmt::Display for Source {

@@ -356,6 +356,8 @@ fn secrets_are_looked_at_when_asked() {
         problems.contains("config.toml:1: http.token_file = ") && problems.contains("is empty"),
         "{problems}"
     );
+    fs::write(&token, "a b").unwrap();
+    assert!(loaded.check_secrets().unwrap_err().to_string().contains("without blanks"));
     fs::write(&token, "abc").unwrap();
     assert!(loaded.check_secrets().is_ok());
 }

@@ -46,6 +46,16 @@ pub(super) enum Decision {
     Answer(Answer, HeaderMap),
 }
 
+/// Why a request is not heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Refusal {
+    BadRequest(&'static str),
+    NotJson(&'static str),
+    OriginNotAllowed,
+    Unauthorized,
+    WrongHost,
+}
+
 impl Guard {
     /// Rules for tills over TCP. `allowed_origins` are written as browsers write `Origin` (lower case, no path);
     /// `listen` are the addresses of all listeners, accepted as Host besides `localhost`, `127.0.0.1` and `[::1]`;
@@ -77,13 +87,13 @@ impl Guard {
     /// Host will do and no token is asked.
     pub(super) fn decide(&self, head: &Parts, local: Option<SocketAddr>) -> Decision {
         if let Some(local) = local
-            && let Err(answer) = self.check_host(head, local.ip().to_canonical())
+            && let Err(refusal) = self.check_host(head, local.ip().to_canonical())
         {
-            return Decision::Answer(answer, HeaderMap::new());
+            return Decision::Answer(refusal.answer(), HeaderMap::new());
         }
         let cors = match self.check_origin(&head.headers) {
             Ok(cors) => cors,
-            Err(answer) => return Decision::Answer(answer, HeaderMap::new()),
+            Err(refusal) => return Decision::Answer(refusal.answer(), HeaderMap::new()),
         };
         if !cors.is_empty() && is_preflight(head) {
             return Decision::Answer(preflight(&head.headers), cors);
@@ -91,25 +101,24 @@ impl Guard {
         let token = if local.is_some() { self.check_token(&head.headers) } else { Ok(()) };
         match token.and_then(|()| check_content(&head.headers)) {
             Ok(()) => Decision::Pass(cors),
-            Err(answer) => Decision::Answer(answer, cors),
+            Err(refusal) => Decision::Answer(refusal.answer(), cors),
         }
     }
 
-    fn check_host(&self, head: &Parts, local: IpAddr) -> Result<(), Answer> {
+    fn check_host(&self, head: &Parts, local: IpAddr) -> Result<(), Refusal> {
         let mut hosts = head.headers.get_all(HOST).iter();
         let (host, more) = (hosts.next(), hosts.next());
         if more.is_some() || (host.is_none() && head.version == Version::HTTP_11) {
-            return Err(bad_request("the request needs one Host header"));
+            return Err(Refusal::BadRequest("the request needs one Host header"));
         }
         let in_header = host.map(|host| host.to_str().unwrap_or("").parse::<Authority>());
         let in_header = match in_header.transpose() {
             Ok(authority) => authority,
-            Err(_) => return Err(bad_request("the Host header is not a host")),
+            Err(_) => return Err(Refusal::BadRequest("the Host header is not a host")),
         };
         for authority in [in_header.as_ref(), head.uri.authority()].into_iter().flatten() {
             if !self.is_ours(authority, local) {
-                let message = "this address is not served here; call 127.0.0.1, [::1], localhost or the address of http.listen";
-                return Err(Answer::refusal(StatusCode::MISDIRECTED_REQUEST, "wrong_host", message));
+                return Err(Refusal::WrongHost);
             }
         }
         Ok(())
@@ -129,14 +138,12 @@ impl Guard {
     }
 
     /// Headers for a page that may call; none when no page calls.
-    fn check_origin(&self, headers: &HeaderMap) -> Result<HeaderMap, Answer> {
+    fn check_origin(&self, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
         let mut cors = HeaderMap::new();
         for origin in headers.get_all(ORIGIN) {
             let text = origin.to_str().unwrap_or("");
             if !self.allowed_origins.iter().any(|allowed| allowed == text) {
-                let message =
-                    "pages of this origin may not call; name it in http.allowed_origins to allow it";
-                return Err(Answer::refusal(StatusCode::FORBIDDEN, "origin_not_allowed", message));
+                return Err(Refusal::OriginNotAllowed);
             }
             cors.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
             cors.insert(VARY, HeaderValue::from_static("Origin"));
@@ -145,21 +152,44 @@ impl Guard {
         Ok(cors)
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Answer> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(token) = &self.token else { return Ok(()) };
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
         // Takes as long for a token that is nearly right as for one that is all wrong.
         if given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into()) {
             return Ok(());
         }
-        let message = "the request needs the header Authorization: Bearer with the token of http.token_file";
-        let answer = Answer::refusal(StatusCode::UNAUTHORIZED, "unauthorized", message);
-        Err(answer.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"etims-gateway\"")))
+        Err(Refusal::Unauthorized)
     }
 }
 
-fn bad_request(message: &str) -> Answer {
-    Answer::refusal(StatusCode::BAD_REQUEST, "bad_request", message)
+impl Refusal {
+    fn answer(self) -> Answer {
+        let (status, code, message) = match self {
+            Refusal::BadRequest(message) => (StatusCode::BAD_REQUEST, "bad_request", message),
+            Refusal::NotJson(message) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message),
+            Refusal::OriginNotAllowed => (
+                StatusCode::FORBIDDEN,
+                "origin_not_allowed",
+                "pages of this origin may not call; name it in http.allowed_origins to allow it",
+            ),
+            Refusal::Unauthorized => (
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "the request needs the header Authorization: Bearer with the token of http.token_file",
+            ),
+            Refusal::WrongHost => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "wrong_host",
+                "this host is not served here; call 127.0.0.1, [::1], localhost or an address of http.listen",
+            ),
+        };
+        let answer = Answer::refusal(status, code, message);
+        if self == Refusal::Unauthorized {
+            return answer.with(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"etims-gateway\""));
+        }
+        answer
+    }
 }
 
 fn bearer(value: &str) -> Option<&str> {
@@ -188,17 +218,16 @@ fn preflight(headers: &HeaderMap) -> Answer {
 }
 
 /// A body must be JSON by its own word: a form of a web page cannot say so.
-fn check_content(headers: &HeaderMap) -> Result<(), Answer> {
+fn check_content(headers: &HeaderMap) -> Result<(), Refusal> {
     let length = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() != b"0");
     if !length && !headers.contains_key(TRANSFER_ENCODING) {
         return Ok(());
     }
-    let refuse = |message| Err(Answer::refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message));
     if headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
     {
-        return refuse("the body must not be compressed");
+        return Err(Refusal::NotJson("the body must not be compressed"));
     }
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let mut parts = kind.split(';').map(str::trim);
@@ -210,10 +239,9 @@ fn check_content(headers: &HeaderMap) -> Result<(), Answer> {
         _ => true,
     });
     if json && utf8 {
-        Ok(())
-    } else {
-        refuse("the body must be sent as Content-Type: application/json, in UTF-8")
+        return Ok(());
     }
+    Err(Refusal::NotJson("the body must be sent as Content-Type: application/json, in UTF-8"))
 }
 
 #[cfg(test)]
