@@ -1,4 +1,18 @@
-//! The simulator's own levers: over `/_sim/` and, for tests in the same process, as methods.
+//! The simulator's own levers: over `/_sim/` and, for tests in the same process, as methods. JSON both ways.
+//!
+//! | call | does |
+//! |---|---|
+//! | `GET /_sim/faults` | the orders since the last clearing: how often each struck, whether it still stands |
+//! | `POST /_sim/faults` | orders a fault: `{"fault", "count"?, "function"?, "args"?}`; no count: until cleared |
+//! | `DELETE /_sim/faults` | ends all faults, the line is up |
+//! | `GET`, `POST /_sim/line` | whether the line is up; `{"up": false}` cuts it |
+//! | `GET /_sim/books?after=N` | per branch: device, next number, invoices after N, refusals, counts of requests |
+//! | `GET /_sim/books/raw?tin=&bhfId=&after=&limit=` | whole invoices, as the look-up answers them |
+//! | `POST /_sim/books/foreign` | books an invoice from elsewhere: `tin`, `bhfId`, any fields of a sale |
+//! | `POST /_sim/books/next` | `{"tin", "bhfId", "next"}`: the series goes on there |
+//! | `POST /_sim/devices/forget` | `{"tin", "bhfId"}`: the device must register again; its invoices stay |
+//! | `GET`, `POST /_sim/settings` | [`Settings`]; those named are changed |
+//! | `GET /_sim/requests?after=N` | the last requests, without their keys, and how each ended |
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -19,7 +19,7 @@ use super::form::Refusal;
 use super::functions::Function;
 use super::office::{Answer, Call, Identity};
 use super::reply::{Dropped, Reply};
-use super::request_log::Entry;
+use super::request_log::{Entry, blotted};
 use super::state::State;
 use super::tree::Wire;
 
@@ -43,21 +43,21 @@ pub(super) async fn receive(
     if let Some(fault @ (Fault::CloseBeforeRead | Fault::HangBeforeRead)) =
         order.as_ref().map(|order| order.fault)
     {
-        let n = log(state, &head, function, &caller, &Bytes::new());
+        let n = log(state, &head, function, &Bytes::new());
         state.end(n, format!("fault {}", fault.name()));
         return if fault == Fault::CloseBeforeRead { Err(Dropped) } else { pending().await };
     }
     let body = match Limited::new(body, LONGEST).collect().await {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
-            let n = log(state, &head, function, &caller, &Bytes::new());
+            let n = log(state, &head, function, &Bytes::new());
             state.end(n, "HTTP 413".to_owned());
             return Ok(plain(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than 8 MiB"));
         }
         // Whoever sent it has gone.
         Err(_) => return Err(Dropped),
     };
-    let n = log(state, &head, function, &caller, &body);
+    let n = log(state, &head, function, &body);
     let visit = Visit { state: Arc::clone(state), n, call: call(&head, function, caller, body) };
     let result = match order {
         Some(order) => visit.with_fault(order).await,
@@ -317,17 +317,14 @@ fn plain(status: StatusCode, text: &str) -> Response<Reply> {
 }
 
 /// Puts the request into the log, its key blotted out wherever it stands.
-fn log(state: &State, head: &Parts, function: Option<Function>, caller: &Identity, body: &Bytes) -> u64 {
+fn log(state: &State, head: &Parts, function: Option<Function>, body: &Bytes) -> u64 {
     let headers = head.headers.iter().map(|(name, value)| {
         let secret = matches!(name.as_str(), "cmckey" | "authorization");
         let value =
             if secret { "****".to_owned() } else { String::from_utf8_lossy(value.as_bytes()).into_owned() };
         (name.as_str().to_owned(), value)
     });
-    let mut shown = String::from_utf8_lossy(&body[..body.len().min(LOGGED)]).into_owned();
-    if let Some(key) = caller.key.as_ref().filter(|key| !key.is_empty()) {
-        shown = shown.replace(key.as_str(), "****");
-    }
+    let shown = blotted(&String::from_utf8_lossy(&body[..body.len().min(LOGGED)]));
     state.log().push(Entry {
         n: 0,
         received_at: Moment::now(0).rfc3339(),

@@ -49,3 +49,4 @@ pub use faults::{FAULTS, Fault, FaultArgs, FaultHelp, FaultOrder, FaultOrderErro
 pub use hundredths::Hundredths;
 pub use server::{Options, Simulator, SimulatorError, Tls, bind};
 pub use settings::{Convention, Duplicate, ReceiptOffset, Settings};
+pub use tls::TlsError;

@@ -60,9 +60,43 @@ impl RequestLog {
     }
 }
 
+/// A body with the device key blotted out, on either wire, whether or not the key is right.
+pub(super) fn blotted(body: &str) -> String {
+    const NAME: &str = "cmcKey";
+    let mut shown = String::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(place) = rest.find(NAME) {
+        let (before, after) = rest.split_at(place + NAME.len());
+        let value = after.trim_start_matches(['"', ':', '>', ' ', '\t', '\r', '\n']);
+        let end = value.find(['"', '<']).unwrap_or(value.len());
+        shown.push_str(before);
+        shown.push_str(&after[..after.len() - value.len()]);
+        if end > 0 {
+            shown.push_str("****");
+        }
+        rest = &value[end..];
+    }
+    shown.push_str(rest);
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_are_blotted_out() {
+        for (body, shown) in [
+            (r#"{"tin":"P","cmcKey" : "secret","a":1}"#, r#"{"tin":"P","cmcKey" : "****","a":1}"#),
+            ("<cmcKey>secret</cmcKey>\n<a>1</a>", "<cmcKey>****</cmcKey>\n<a>1</a>"),
+            (r#"{"cmcKey":"secr"#, r#"{"cmcKey":"****"#),
+            ("<cmcKey></cmcKey>", "<cmcKey></cmcKey>"),
+            ("cmcKey", "cmcKey"),
+            ("none", "none"),
+        ] {
+            assert_eq!(blotted(body), shown);
+        }
+    }
 
     #[test]
     fn the_oldest_go_first() {
