@@ -1,5 +1,6 @@
 //! Edge, out: the journal is the truth, sled the queue over it.
 
+mod bodies;
 mod checkpoint;
 mod codec;
 mod committer;
@@ -16,12 +17,15 @@ mod inbox;
 mod index;
 mod journal;
 mod keys;
+mod ledger;
 mod options;
 mod quarantine;
 mod record;
 mod recovery;
 mod replay;
+mod sale_body;
 mod scan;
+mod secrets;
 mod shared;
 mod spares;
 mod standing;
@@ -35,7 +39,9 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use finished::{Finished, Waiter};
 pub use hardware::hardware_identifiers;
 pub use keys::{Signer, read_secret, signature_holds, write_secret};
+pub use ledger::{JournalLedger, LedgerOpenError, Terms};
 pub use options::{Committed, Counts, Cut, Damage, Health, OpenReport, Options, Progress, Step};
 pub use record::{KEY_MAX, Kind, Located, Malformed, NewRecord, ORIGIN_MAX, Record, Stamp};
+pub use secrets::{SecretError, Secrets};
 pub use standing::{Genesis, Identifier};
 pub use store::Store;
