@@ -34,6 +34,8 @@ const AGENT: &str = concat!("etims-gateway/", env!("CARGO_PKG_VERSION"));
 const REUSE_WITHIN: Duration = Duration::from_secs(10);
 /// The longest that a probe takes for its connection, and again for its answer.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// KRA's keys have 32 characters. One shorter than this is a trial's, and might be part of an answer's own text.
+const SHORTEST_MASKED: usize = 8;
 /// How far back a probe asks for notices.
 const NOTICES_SINCE: i64 = 24 * 3600;
 
@@ -359,7 +361,11 @@ impl Authority for Client {
         let began = Began::now();
         match self.ask(&call, (connect.min(PROBE_TIMEOUT), answered.min(PROBE_TIMEOUT))).await {
             Ok(received) => {
-                let probed = probe::read(&answer(&received));
+                let probed = match probe::read(&answer(&received)) {
+                    // Without a key there is nothing to refuse yet: KRA's own code says that KRA is there.
+                    Probed::Refused(words) if key.is_none() && words.result_cd.is_some() => Probed::Up,
+                    probed => probed,
+                };
                 let outcome = match probed {
                     Probed::Down(_) => "down",
                     Probed::Refused(_) => "refused",
@@ -369,9 +375,11 @@ impl Authority for Client {
                 probed
             }
             Err(asked) => {
+                let trusted = !matches!(&asked, Asked::Unreachable(Unreachable { at: Step::Trust, .. }));
                 let words = asked.into_words();
-                self.tell(&call, began, Seen::trouble(&words.message), "down");
-                Probed::Down(words)
+                let outcome = if trusted { "down" } else { "refused" };
+                self.tell(&call, began, Seen::trouble(&words.message), outcome);
+                if trusted { Probed::Down(words) } else { Probed::Refused(words) }
             }
         }
     }
@@ -449,6 +457,9 @@ const fn outcome(verdict: &Verdict) -> &'static str {
 fn without_key(body: Bytes, key: &CmcKey) -> Bytes {
     const MASK: &[u8] = b"****";
     let key = key.reveal().as_bytes();
+    if key.len() < SHORTEST_MASKED {
+        return body;
+    }
     let mut rest: &[u8] = &body;
     let mut masked = Vec::new();
     while let Some(at) = rest.windows(key.len()).position(|window| window == key) {

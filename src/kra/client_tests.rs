@@ -142,6 +142,18 @@ async fn a_connection_the_server_closed_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_connection_the_server_spoke_on_unasked_is_not_used() {
+    let unasked = write("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+    let script = vec![Act::Read, reply(200, ACCEPTED), unasked];
+    let server = RawServer::start(vec![script, vec![Act::Read, reply(200, ACCEPTED)]]).await;
+    let (client, _) = plain(&server);
+    assert!(accepted(&send(&client).await));
+    server.until(|seen| seen.closed == 1).await;
+    assert!(accepted(&send(&client).await));
+    assert_eq!(server.seen().connections, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_closed_between_connect_and_save_tells_the_truth() {
     // The server closes as soon as it has accepted: whether the client sees it in time or not, the request was
     // never read, and nothing is sent a second time.
@@ -356,6 +368,7 @@ async fn probes_on_both_wires() {
         vec![Act::Read, reply(200, r#"{"resultCd":"001"}"#)],
         vec![Act::Read, reply(200, "<OsdcStatusRes><resultCd>000</resultCd></OsdcStatusRes>")],
         vec![Act::Read, reply(200, r#"{"resultCd":"901","resultMsg":"not a valid device"}"#)],
+        vec![Act::Read, reply(200, r#"{"resultCd":"901","resultMsg":"not a valid device"}"#)],
     ])
     .await;
     let (json, _) = plain(&server);
@@ -365,6 +378,7 @@ async fn probes_on_both_wires() {
     settings.sign_requests = true;
     let (xml, _) = client(settings);
     assert_eq!(xml.probe(&device(), None).await, Probed::Up);
+    assert_eq!(xml.probe(&device(), None).await, Probed::Up, "nothing to refuse yet");
     assert!(matches!(xml.probe(&device(), Some(&key())).await, Probed::Refused(_)));
     let requests = server.seen().requests;
     assert!(requests[0].starts_with("POST /etims-api/selectNoticeList HTTP/1.1\r\n"), "{}", requests[0]);
@@ -373,7 +387,7 @@ async fn probes_on_both_wires() {
     assert!(requests[1].starts_with(&format!("GET /etims-api/selectOsdcStatus?{query} HTTP/1.1\r\n")));
     assert!(requests[1].contains("\r\naccept: application/xml\r\n"));
     assert!(!requests[1].contains("cmckey") && !requests[1].contains("x-signature"));
-    assert!(requests[2].contains(&format!("\r\ncmckey: {KEY}\r\n")) && !requests[2].contains("x-signature"));
+    assert!(requests[3].contains(&format!("\r\ncmckey: {KEY}\r\n")) && !requests[3].contains("x-signature"));
 }
 
 #[tokio::test]
@@ -438,10 +452,17 @@ async fn a_caller_that_goes_away_leaves_no_connection_behind() {
 
 #[test]
 fn masking() {
-    let key = CmcKey::new("KK").unwrap();
-    for (body, expected) in
-        [("", ""), ("K", "K"), ("KK", "****"), ("aKKb", "a****b"), ("KKK", "****K"), ("xKKKK", "x********")]
-    {
+    let key = CmcKey::new("12345678").unwrap();
+    for (body, expected) in [
+        ("", ""),
+        ("1234567", "1234567"),
+        ("12345678", "****"),
+        ("a12345678b", "a****b"),
+        ("123456789", "****9"),
+        ("x1234567812345678", "x********"),
+    ] {
         assert_eq!(without_key(Bytes::from(body), &key), expected.as_bytes(), "{body}");
     }
+    // A trial's short key is part of too much.
+    assert_eq!(without_key(Bytes::from("000"), &CmcKey::new("0").unwrap()), b"000".as_slice());
 }
