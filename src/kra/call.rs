@@ -6,7 +6,7 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request};
 
 use crate::fiscal::{CmcKey, DeviceIdentity};
-use crate::wire::{FrozenRequest, Function, endpoint, sign};
+use crate::wire::{Format, FrozenRequest, Function, endpoint, sign};
 
 use super::settings::Settings;
 
@@ -18,6 +18,8 @@ const SHORTEST_MASKED: usize = 8;
 /// One call, before it is on the line.
 pub(super) struct Call<'a> {
     pub(super) function: Function,
+    /// Of the body: a frozen one keeps its own, whatever the wire is now.
+    pub(super) format: Format,
     pub(super) query: Option<String>,
     pub(super) body: Bytes,
     pub(super) device: &'a DeviceIdentity,
@@ -31,6 +33,7 @@ impl<'a> Call<'a> {
     pub(super) fn filled(request: &FrozenRequest, device: &'a DeviceIdentity, key: &'a CmcKey) -> Self {
         Self {
             function: request.function,
+            format: request.format,
             query: None,
             body: Bytes::from(request.fill(key)),
             device,
@@ -42,8 +45,8 @@ impl<'a> Call<'a> {
 
     /// The request as it goes on the line.
     pub(super) fn request(&self, settings: &Settings) -> Request<Full<Bytes>> {
-        let Settings { base_url, format, paths, .. } = settings;
-        let path = match paths.of(self.function, *format) {
+        let Settings { base_url, paths, .. } = settings;
+        let path = match paths.of(self.function, self.format) {
             Some(path) => path.to_owned(),
             None => format!("/{}", self.function.name()),
         };
@@ -56,7 +59,7 @@ impl<'a> Call<'a> {
         let text = |value: &str| HeaderValue::from_str(value).expect("checked for printable ASCII when made");
         headers.insert(HOST, text(&base_url.host_header()));
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static(format.accept()));
+        headers.insert(ACCEPT, HeaderValue::from_static(self.format.accept()));
         headers.insert("tin", text(self.device.tin.as_str()));
         headers.insert("bhfid", text(self.device.bhf_id.as_str()));
         if let Some(key) = self.key {
@@ -65,7 +68,7 @@ impl<'a> Call<'a> {
             headers.insert("cmckey", value);
         }
         if endpoint::method(self.function) == endpoint::Method::Post {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.format.content_type()));
             if let Some(key) = self.key.filter(|_| settings.sign_requests) {
                 headers.insert(sign::HEADER, text(&sign::value(key, &self.body)));
             }

@@ -258,7 +258,7 @@ impl Authority for Client {
             Function::SelectOsdcStatus => (Some(probe::status_query(device)), Bytes::new()),
             _ => (None, Bytes::from(notices(format, device, key))),
         };
-        let call = Call { function, query, body, device, key, trader_ref: None, invoice_no: None };
+        let call = Call { function, format, query, body, device, key, trader_ref: None, invoice_no: None };
         let (connect, answered) = self.limits();
         let began = Began::now();
         match self.ask(&call, (connect.min(PROBE_TIMEOUT), answered.min(PROBE_TIMEOUT))).await {
@@ -287,10 +287,17 @@ impl Authority for Client {
     }
 
     async fn initialise(&self, device: &DeviceIdentity) -> Initialised {
-        let body = Bytes::from(initialise::encode(self.settings.format, device));
-        let function = Function::SelectInitOsdcInfo;
-        let call =
-            Call { function, query: None, body, device, key: None, trader_ref: None, invoice_no: None };
+        let format = self.settings.format;
+        let call = Call {
+            function: Function::SelectInitOsdcInfo,
+            format,
+            query: None,
+            body: Bytes::from(initialise::encode(format, device)),
+            device,
+            key: None,
+            trader_ref: None,
+            invoice_no: None,
+        };
         let began = Began::now();
         match self.ask(&call, self.limits()).await {
             Ok(received) => {

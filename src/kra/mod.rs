@@ -1,7 +1,7 @@
 //! Edge, out: HTTP and HTTPS to KRA.
 //!
-//! [`Client`] is KRA as the rest sees it. A call goes the [way](dial) to a stream (name, TCP, [`Proxy`], [TLS](tls)), is
-//! put on one [connection] at a time, and comes back as an answer, as "not sent" or as "in doubt"; each one is told to an
+//! [`Client`] is KRA as the rest sees it. A call goes the way to a stream (name, TCP, [`Proxy`], TLS: `dial`), is
+//! put on one `connection` at a time, and comes back as an answer, as "not sent" or as "in doubt"; each one is told to an
 //! observer as an [`Exchange`]. [`LineNews`] is the kernel's word that the till's own line is back.
 
 mod base_url;
