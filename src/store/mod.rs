@@ -32,6 +32,9 @@ mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
 mod store;
 
+#[cfg(test)]
+mod tests;
+
 pub use crate::queue::{Seq, Status};
 pub use effect::{Binding, Effect, LastAccepted, SeriesState};
 pub use entry::{Bound, Entry};
