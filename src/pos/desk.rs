@@ -36,7 +36,7 @@ pub struct Desk<L, A, C> {
     /// The host of KRA's portal, for the link in the QR code.
     pub portal: String,
     /// One registration at a time.
-    pub registering: tokio::sync::Mutex<()>,
+    pub registering: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {

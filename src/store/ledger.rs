@@ -360,6 +360,14 @@ impl Ledger for JournalLedger {
         self.reading(move |reader| reader.recent(before, status, limit)).await
     }
 
+    async fn open_sales(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Sale>, LedgerError> {
+        self.reading(move |reader| {
+            let entries = reader.store.unfinished(after, limit).map_err(|error| read_failed(&error))?;
+            entries.iter().map(|entry| reader.sale(entry)).collect()
+        })
+        .await
+    }
+
     async fn ahead_of(&self, document: Seq) -> Result<u64, LedgerError> {
         self.reading(move |reader| Ok(u64::try_from(reader.store.ahead_of(document)).unwrap_or(u64::MAX)))
             .await
