@@ -4,6 +4,8 @@ mod checkpoint;
 mod codec;
 mod committer;
 mod disk;
+#[cfg(test)]
+mod disk_fake;
 mod effect;
 mod entry;
 mod error;
@@ -27,6 +29,7 @@ mod spares;
 mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
 mod store;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -42,3 +45,4 @@ pub use options::{Committed, Counts, Cut, Damage, Health, OpenReport, Options, P
 pub use record::{KEY_MAX, Kind, Located, Malformed, NewRecord, ORIGIN_MAX, Record, Stamp};
 pub use standing::{Genesis, Identifier};
 pub use store::Store;
+pub use verify::{VerifyError, VerifyReport, verify};
