@@ -5,6 +5,8 @@ mod checkpoint;
 mod codec;
 mod committer;
 mod disk;
+#[cfg(test)]
+mod disk_fake;
 mod effect;
 mod entry;
 mod error;
@@ -31,6 +33,7 @@ mod spares;
 mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
 mod store;
+mod verify;
 
 #[cfg(test)]
 mod tests;
@@ -48,3 +51,4 @@ pub use record::{KEY_MAX, Kind, Located, Malformed, NewRecord, ORIGIN_MAX, Recor
 pub use secrets::{SecretError, Secrets};
 pub use standing::{Genesis, Identifier};
 pub use store::Store;
+pub use verify::{VerifyError, VerifyReport, verify};

@@ -3,3 +3,4 @@
 mod damage;
 mod everyday;
 mod harness;
+mod power_cut;
