@@ -170,10 +170,17 @@ impl Index {
             return Ok(());
         }
         self.ask(|| {
+            let mut shown = 0;
             for change in changes.iter() {
                 self.apply_one(change)?;
+                if !change.after.status.is_finished() {
+                    shown = shown.max(change.after.seq);
+                }
             }
-            self.meta.insert("applied", &seq_key(applied)).map_err(said)?;
+            // A new document's own row shows how far the index is; the mark is for the other records.
+            if shown < applied {
+                self.meta.insert("applied", &seq_key(applied)).map_err(said)?;
+            }
             Ok(())
         })
     }

@@ -24,6 +24,7 @@ mod record;
 mod recovery;
 mod replay;
 mod scan;
+mod scrub;
 mod shared;
 mod spares;
 mod standing;

@@ -119,7 +119,7 @@ pub(crate) fn open_on(
         Inbox::new(options.waiting_commits),
         signer,
         genesis,
-        (opened.tally, length_u64(quarantined.len())),
+        (opened.tally, length_u64(quarantined.len()), report.damage.clone()),
         lock,
     ));
     let mut committer = Committer {
