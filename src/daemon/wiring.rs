@@ -35,7 +35,7 @@ fn unusable(key: &'static str) -> impl FnOnce(String) -> Unusable {
 }
 
 /// How the store is opened.
-pub fn store_options(settings: &Settings) -> Options {
+pub(super) fn store_options(settings: &Settings) -> Options {
     Options {
         // A till that sells for real is never started on an empty store by itself: a disk that is not mounted must not
         // look like a new till.
@@ -46,7 +46,7 @@ pub fn store_options(settings: &Settings) -> Options {
 }
 
 /// On what terms sales are kept.
-pub fn terms(settings: &Settings) -> Terms {
+pub(super) fn terms(settings: &Settings) -> Terms {
     Terms {
         environment: settings.kra.environment.as_str().to_owned(),
         first_number: settings.device.next_invc_no,
@@ -55,7 +55,7 @@ pub fn terms(settings: &Settings) -> Terms {
 }
 
 /// The format of the wire.
-pub const fn format(settings: &Settings) -> Format {
+pub(super) const fn format(settings: &Settings) -> Format {
     match settings.kra.wire {
         Wire::Xml => Format::Xml,
         Wire::Json | Wire::Gateway => Format::Json,
@@ -66,7 +66,7 @@ pub const fn format(settings: &Settings) -> Format {
 ///
 /// # Errors
 /// A path, address or certificate file that cannot be used.
-pub fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
+pub(super) fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
     let kra = &settings.kra;
     let mut paths = Paths::default();
     for (name, path) in &kra.paths {
@@ -103,7 +103,7 @@ pub fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
 }
 
 /// How sales are taken.
-pub fn taking_rules(settings: &Settings) -> TakingRules {
+pub(super) fn taking_rules(settings: &Settings) -> TakingRules {
     let codes = Codes::built_in();
     TakingRules {
         convention: match settings.kra.tax_convention {
@@ -120,7 +120,7 @@ pub fn taking_rules(settings: &Settings) -> TakingRules {
 }
 
 /// How documents are sent.
-pub fn sending_rules(settings: &Settings) -> SendingRules {
+pub(super) fn sending_rules(settings: &Settings) -> SendingRules {
     SendingRules {
         policy: Policy {
             backoff_initial: settings.delivery.backoff_initial,
@@ -140,7 +140,7 @@ pub fn sending_rules(settings: &Settings) -> SendingRules {
 }
 
 /// What of the configuration shows in a snapshot.
-pub fn shown(settings: &Settings) -> Shown {
+pub(super) fn shown(settings: &Settings) -> Shown {
     Shown {
         environment: settings.kra.environment.as_str().to_owned(),
         wire: settings.kra.wire.as_str().to_owned(),
@@ -149,7 +149,7 @@ pub fn shown(settings: &Settings) -> Shown {
 }
 
 /// The limits of the till API.
-pub fn limits(settings: &Settings) -> Limits {
+pub(super) fn limits(settings: &Settings) -> Limits {
     Limits {
         max_body: usize::try_from(settings.http.max_body).unwrap_or(usize::MAX),
         max_connections: settings.http.max_connections,
@@ -159,7 +159,7 @@ pub fn limits(settings: &Settings) -> Limits {
 }
 
 /// The device that the configuration names, if it names one.
-pub fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
+pub(super) fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
     let named = settings.device.identity()?;
     Some(DeviceIdentity {
         tin: Tin::new(&named.tin).ok()?,
@@ -169,7 +169,7 @@ pub fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
 }
 
 /// Each exchange with KRA as an event: what was asked, how it went, never what was in it.
-pub fn observer() -> Observer {
+pub(super) fn observer() -> Observer {
     Box::new(|exchange: &Exchange| {
         let function = exchange.function.map_or("connect", Function::name);
         let took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
@@ -191,7 +191,7 @@ pub fn observer() -> Observer {
 }
 
 /// One throw of the dice, from the kernel.
-pub fn dice() -> Dice {
+pub(super) fn dice() -> Dice {
     let mut bytes = [0; 8];
     if SystemRandom::new().fill(&mut bytes).is_err() {
         info!("the kernel gives no randomness: pauses are not spread");
@@ -222,6 +222,6 @@ pub const fn log_level(settings: &Settings) -> tracing::level_filters::LevelFilt
 }
 
 /// The longest pause between two tries of the registrar.
-pub fn registrar_pause(settings: &Settings) -> Duration {
+pub(super) fn registrar_pause(settings: &Settings) -> Duration {
     settings.delivery.probe_max
 }

@@ -10,7 +10,7 @@ use crate::fiscal::{
 /// A body that is not what this version, or an earlier one, wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record's body cannot be read: {0}")]
-pub struct UnreadableBody(pub String);
+pub(super) struct UnreadableBody(pub String);
 
 /// The shape on disk. Decimals are texts; absent members are left out.
 #[derive(Debug, Deserialize, Serialize)]
