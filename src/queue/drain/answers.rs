@@ -21,11 +21,10 @@ impl Drain {
         dice: Dice,
     ) -> Action {
         let verdict = match sent {
-            Sent::Not(unreachable) => return self.not_sent(now, unreachable, view, dice),
+            Sent::Not(unreachable) => return self.not_sent(now, unreachable, waiting, view, dice),
             Sent::InDoubt(words) => Verdict::Unsure(words),
             Sent::Answered(verdict) => verdict,
         };
-        self.unsent = None;
         self.lost_in_a_row = 0;
         if !matches!(verdict, Verdict::Busy { .. }) {
             self.busy = 0;
@@ -83,7 +82,18 @@ impl Drain {
         }
     }
 
-    fn not_sent(&mut self, now: Moment, unreachable: Unreachable, view: &View, dice: Dice) -> Action {
+    fn not_sent(
+        &mut self,
+        now: Moment,
+        unreachable: Unreachable,
+        waiting: Waiting,
+        view: &View,
+        dice: Dice,
+    ) -> Action {
+        let in_doubt = self.doubt.as_ref().is_some_and(|doubt| doubt.document == waiting.document);
+        if waiting.unsure_sends == 0 && !in_doubt {
+            self.unsent = Some(waiting.document);
+        }
         // A kept connection that KRA closed meanwhile: the next one is fresh, and its failure speaks for itself.
         self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
         if unreachable.at != Step::Lost || self.lost_in_a_row > 1 {
