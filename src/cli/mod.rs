@@ -1,1 +1,12 @@
 //! One file per subcommand.
+
+mod args;
+mod config_check;
+mod exit_code;
+
+pub use args::{
+    Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, Output, QueueCommand,
+    QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
+};
+pub use config_check::check_config;
+pub use exit_code::Exit;

@@ -142,12 +142,12 @@ impl Amount {
 
     /// The part of a tax-inclusive amount that is not tax: `amount / (1 + rate)`, rounded to cents, half up.
     pub fn without_tax(self, rate: Rate) -> Option<Self> {
-        scaled(i128::from(self.0) * 10_000, 10_000 + i128::from(rate.0))
+        scaled(i128::from(self.0) * 10_000, with_tax(rate)?)
     }
 
     /// The tax inside a tax-inclusive amount: `amount × rate / (1 + rate)`, rounded to cents, half up.
     pub fn tax_inside(self, rate: Rate) -> Option<Self> {
-        scaled(i128::from(self.0) * i128::from(rate.0), 10_000 + i128::from(rate.0))
+        scaled(i128::from(self.0) * i128::from(rate.0), with_tax(rate)?)
     }
 
     /// What per cent of `whole` this is, rounded to hundredths; `None` where `whole` is zero.
@@ -160,6 +160,135 @@ impl Amount {
     }
 }
 
+/// `1 + rate` in hundredths of a per cent; `None` for a rate that would leave nothing to divide by.
+fn with_tax(rate: Rate) -> Option<i128> {
+    let whole = 10_000 + i128::from(rate.0);
+    (whole > 0).then_some(whole)
+}
+
 fn scaled(numerator: i128, denominator: i128) -> Option<Amount> {
     i64::try_from(divide_rounded(numerator, denominator)).ok().and_then(Amount::from_hundredths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn amount(text: &str) -> Amount {
+        Amount::parse(text).unwrap()
+    }
+
+    fn rate(text: &str) -> Rate {
+        Rate::parse(text).unwrap()
+    }
+
+    #[test]
+    fn plain_decimals_are_read_by_value() {
+        for (text, hundredths) in [
+            ("0", 0),
+            ("65", 6500),
+            ("65.0", 6500),
+            ("65.00", 6500),
+            ("65.000000", 6500),
+            ("0.1", 10),
+            ("0.09", 9),
+            ("007.5", 750),
+            ("-1.50", -150),
+            ("-0", 0),
+            ("-0.00", 0),
+            ("9999999999999999.99", 999_999_999_999_999_999),
+            ("-9999999999999999.99", -999_999_999_999_999_999),
+        ] {
+            assert_eq!(Amount::parse(text).map(Amount::hundredths), Ok(hundredths), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for (text, fault) in [
+            ("", DecimalFault::NotDecimal),
+            ("-", DecimalFault::NotDecimal),
+            ("+1", DecimalFault::NotDecimal),
+            ("--1", DecimalFault::NotDecimal),
+            (".5", DecimalFault::NotDecimal),
+            ("5.", DecimalFault::NotDecimal),
+            ("1.2.3", DecimalFault::NotDecimal),
+            ("1,5", DecimalFault::NotDecimal),
+            ("1e2", DecimalFault::NotDecimal),
+            ("1E2", DecimalFault::NotDecimal),
+            (" 1", DecimalFault::NotDecimal),
+            ("1 ", DecimalFault::NotDecimal),
+            ("0x10", DecimalFault::NotDecimal),
+            ("NaN", DecimalFault::NotDecimal),
+            ("\u{661}", DecimalFault::NotDecimal),
+            ("1.005", DecimalFault::TooPrecise),
+            ("1.0000000001", DecimalFault::TooPrecise),
+            ("10000000000000000", DecimalFault::TooLarge),
+            ("99999999999999999999999999999999999999", DecimalFault::TooLarge),
+        ] {
+            assert_eq!(Amount::parse(text), Err(fault), "{text:?}");
+        }
+        assert_eq!(Quantity::parse("99999999999.99").map(Quantity::hundredths), Ok(9_999_999_999_999));
+        assert_eq!(Quantity::parse("100000000000"), Err(DecimalFault::TooLarge));
+        assert_eq!(Rate::parse("99999.99").map(Rate::hundredths), Ok(9_999_999));
+        assert_eq!(Rate::parse("100000"), Err(DecimalFault::TooLarge));
+    }
+
+    #[test]
+    fn a_million_digits_are_refused_quickly() {
+        assert_eq!(Amount::parse(&"9".repeat(1_000_000)), Err(DecimalFault::TooLarge));
+        assert_eq!(Amount::parse(&format!("1.{}", "0".repeat(1_000_000))), Ok(amount("1")));
+    }
+
+    #[test]
+    fn values_print_with_two_decimals() {
+        for (text, printed) in
+            [("0", "0.00"), ("5", "5.00"), ("0.07", "0.07"), ("-0.07", "-0.07"), ("1234.5", "1234.50")]
+        {
+            assert_eq!(amount(text).to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn halves_round_up() {
+        for (price, quantity, product) in [
+            ("0.01", "0.49", "0.00"),
+            ("0.01", "0.50", "0.01"),
+            ("0.01", "1.49", "0.01"),
+            ("0.01", "1.50", "0.02"),
+            ("10.05", "0.10", "1.01"),
+            ("10.04", "0.10", "1.00"),
+            ("-0.01", "0.50", "-0.01"),
+            ("65", "2", "130.00"),
+        ] {
+            let quantity = Quantity::parse(quantity).unwrap();
+            assert_eq!(amount(price).times(quantity), Some(amount(product)), "{price} x {quantity}");
+        }
+        for (whole, per_cent, part) in
+            [("0.50", "16", "0.08"), ("0.03", "16", "0.00"), ("0.04", "12.50", "0.01"), ("100", "0", "0.00")]
+        {
+            assert_eq!(amount(whole).percent(rate(per_cent)), Some(amount(part)), "{whole} at {per_cent}");
+        }
+        assert_eq!(amount("100").without_tax(rate("16")), Some(amount("86.21")));
+        assert_eq!(amount("100").tax_inside(rate("16")), Some(amount("13.79")));
+        assert_eq!(amount("1").rate_of(amount("3")), Some(rate("33.33")));
+        assert_eq!(amount("2").rate_of(amount("3")), Some(rate("66.67")));
+        assert_eq!(amount("1").rate_of(amount("0")), None);
+        assert_eq!(amount("-1").rate_of(amount("3")), Some(rate("-33.33")));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_none() {
+        let most = Amount::from_hundredths(Amount::LIMIT).unwrap();
+        assert_eq!(most.checked_add(amount("0.01")), None);
+        assert_eq!(amount("-0.01").checked_sub(most), None);
+        assert_eq!(most.times(Quantity::parse("1.01").unwrap()), None);
+        assert_eq!(most.times(Quantity::parse("99999999999.99").unwrap()), None);
+        assert_eq!(most.percent(rate("100.01")), None);
+        assert_eq!(most.rate_of(amount("0.01")), None);
+        assert_eq!(amount("1").without_tax(rate("-100")), None);
+        assert_eq!(amount("1").tax_inside(rate("-100.01")), None);
+        assert_eq!(Amount::from_hundredths(Amount::LIMIT + 1), None);
+        assert_eq!(Amount::from_hundredths(i64::MIN), None);
+    }
 }

@@ -129,3 +129,57 @@ impl fmt::Debug for CmcKey {
         f.write_str("CmcKey(****)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pins_are_a_letter_nine_digits_a_letter() {
+        for good in ["P000000000A", "A123456789Z"] {
+            assert_eq!(Tin::new(good).map(|tin| tin.to_string()), Ok(good.to_owned()));
+        }
+        for bad in [
+            "",
+            "p000000000A",
+            "P000000000a",
+            "P00000000A",
+            "P0000000000A",
+            "P00000000AA",
+            " P000000000A",
+            "\u{20ac}00000000A",
+        ] {
+            assert_eq!(Tin::new(bad), Err(IdentityFault::Tin), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn branches_are_two_digits() {
+        assert!(BhfId::new("00").is_ok() && BhfId::new("99").is_ok());
+        for bad in ["", "0", "000", "0a", " 0", "\u{e9}"] {
+            assert_eq!(BhfId::new(bad), Err(IdentityFault::BhfId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn traders_numbers_and_serials_are_printable() {
+        for good in ["1", "T1 / 000123", "~!\"#", &"x".repeat(50)] {
+            assert!(TraderRef::new(good).is_ok(), "{good:?}");
+        }
+        for bad in ["", " ", " 1", "1 ", "a\tb", "a\u{7f}", "caf\u{e9}", &"x".repeat(51)] {
+            assert_eq!(TraderRef::new(bad), Err(IdentityFault::TraderRef), "{bad:?}");
+        }
+        assert!(DeviceSerial::new(&"x".repeat(100)).is_ok());
+        assert_eq!(DeviceSerial::new(&"x".repeat(101)), Err(IdentityFault::DeviceSerial));
+    }
+
+    #[test]
+    fn keys_do_not_print() {
+        let key = CmcKey::new("0123456789abcdef").unwrap();
+        assert_eq!(format!("{key:?}"), "CmcKey(****)");
+        assert_eq!(key.reveal(), "0123456789abcdef");
+        for bad in ["", " ", "a b", "a\n", &"x".repeat(256)] {
+            assert!(CmcKey::new(bad).is_err(), "{bad:?}");
+        }
+    }
+}

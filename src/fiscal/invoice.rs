@@ -1,6 +1,20 @@
-//! A sale as the register says it ([`Draft`]) and as we answer for it ([`Invoice`]); [`Invoice::new`] is the one door.
+//! A sale as we answer for it: every figure adds up. [`Invoice::new`] is the one door.
 
-use super::{Amount, DeviceIdentity, KraDateTime, Quantity, Rate, TaxTotal, TaxType, Tin, TraderRef};
+use super::check::Place;
+use super::credit_note::{Named, check_original};
+use super::fault::Faults;
+use super::line::check_line;
+use super::tax::{Split, Totals};
+use super::{
+    Amount, Codes, DeviceIdentity, Draft, DraftLine, Fault, FaultCode, KraDateTime, Original, Quantity, Rate,
+    Rates, TaxConvention, TaxTotal, TaxType, Tin, TraderRef,
+};
+
+/// The most lines that KRA takes.
+pub const MAX_LINES: usize = 999;
+
+/// How far a register's clock may be ahead of ours, in seconds, where ours is synchronised.
+const CLOCK_TOLERANCE: i64 = 600;
 
 /// Sale or credit note.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,100 +47,21 @@ pub enum TimeSource {
     Register,
 }
 
-/// A sale as the register posted it, each value typed but nothing filled in and nothing checked against another.
-/// Two requests with equal drafts are the same sale.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Draft {
-    /// `trdInvcNo`.
-    pub trader_ref: Option<String>,
-    /// `tin`: must be the device's.
-    pub tin: Option<String>,
-    /// `bhfId`: must be the device's.
-    pub bhf_id: Option<String>,
-    /// `rcptTyCd`.
-    pub receipt_type: Option<String>,
-    /// `salesTyCd`.
-    pub sales_type: Option<String>,
-    /// `pmtTyCd`.
-    pub payment_type: Option<String>,
-    /// `cfmDt`: RFC 3339 or 14 digits of Nairobi time.
-    pub confirmed_at: Option<String>,
-    /// `custTin`.
-    pub customer_tin: Option<String>,
-    /// `custNm`.
-    pub customer_name: Option<String>,
-    /// `custMblNo`.
-    pub customer_mobile: Option<String>,
-    /// `remark`.
-    pub remark: Option<String>,
-    /// `orgTrdInvcNo`: the original of a credit note, by the register's number.
-    pub original_trader_ref: Option<String>,
-    /// `orgInvcNo`: the original by KRA's number.
-    pub original_invoice_no: Option<u64>,
-    /// `rfdRsnCd`.
-    pub refund_reason: Option<String>,
-    /// `replaces`: the rejected sale that this one corrects.
-    pub replaces: Option<String>,
-    /// `totTaxAmt`, checked.
-    pub total_tax: Option<Amount>,
-    /// `totAmt`, checked.
-    pub total: Option<Amount>,
-    /// `itemList`.
-    pub lines: Vec<DraftLine>,
-}
-
-/// One line of a [`Draft`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DraftLine {
-    /// `itemCd`.
-    pub item_code: Option<String>,
-    /// `itemClsCd`.
-    pub item_class: Option<String>,
-    /// `itemNm`.
-    pub name: Option<String>,
-    /// `bcd`.
-    pub barcode: Option<String>,
-    /// `pkgUnitCd`.
-    pub package_unit: Option<String>,
-    /// `pkg`.
-    pub packages: Option<Quantity>,
-    /// `qtyUnitCd`.
-    pub quantity_unit: Option<String>,
-    /// `qty`.
-    pub quantity: Option<Quantity>,
-    /// `prc`.
-    pub price: Option<Amount>,
-    /// `dcRt`.
-    pub discount_rate: Option<Rate>,
-    /// `dcAmt`.
-    pub discount: Option<Amount>,
-    /// `isrccCd`.
-    pub insurer_code: Option<String>,
-    /// `isrccNm`.
-    pub insurer_name: Option<String>,
-    /// `isrcRt`.
-    pub insurance_rate: Option<Rate>,
-    /// `isrcAmt`.
-    pub insured: Option<Amount>,
-    /// `taxTyCd`.
-    pub tax_type: Option<String>,
-    /// `splyAmt`, checked.
-    pub supply: Option<Amount>,
-    /// `taxblAmt`, checked.
-    pub taxable: Option<Amount>,
-    /// `taxAmt`, checked.
-    pub tax: Option<Amount>,
-    /// `totAmt`, checked.
-    pub total: Option<Amount>,
-}
-
-/// Which invoice a credit note undoes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Original {
-    /// Issued elsewhere, or known by KRA's number.
-    InvoiceNo(u64),
-    /// One of ours, by the register's number; KRA's number is filled in at binding.
-    TraderRef(TraderRef),
+/// What a sale is checked against.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules<'a> {
+    /// The device whose number series the sale belongs to.
+    pub device: &'a DeviceIdentity,
+    /// How prices, taxable amounts and tax relate.
+    pub convention: TaxConvention,
+    /// The rates that hold now; they are frozen into the invoice.
+    pub rates: Rates,
+    /// KRA's lists of codes.
+    pub codes: &'a Codes,
+    /// Now.
+    pub now: KraDateTime,
+    /// Whether `now` can be trusted.
+    pub clock_synchronised: bool,
 }
 
 /// The buyer, as far as known.
@@ -229,4 +164,204 @@ pub struct InvoiceLine {
     pub tax: Amount,
     /// What the customer pays for the line.
     pub total: Amount,
+}
+
+impl Invoice {
+    /// Checks a draft by all the rules.
+    ///
+    /// # Errors
+    /// Every fault of it at once, in the order of the sale's fields.
+    pub fn new(draft: Draft, rules: &Rules<'_>) -> Result<Self, Vec<Fault>> {
+        Self::after_reading(draft, Vec::new(), rules)
+    }
+
+    /// Checks a draft of which some fields could not be read and are absent from it: `unreadable` are the faults that
+    /// say so. They are reported with all others; nothing is said twice, and nothing is computed from what is not
+    /// there.
+    ///
+    /// # Errors
+    /// Every fault at once, in the order of the sale's fields; always, where `unreadable` is not empty.
+    pub fn after_reading(
+        mut draft: Draft,
+        unreadable: Vec<Fault>,
+        rules: &Rules<'_>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = Faults::after(unreadable);
+        let lines = std::mem::take(&mut draft.lines);
+        let (tax, total) = (draft.total_tax, draft.total);
+        let invoice = check_head(&mut Place::head(&mut faults), draft, rules);
+        let invoice = check_lines(&mut faults, lines, rules).and_then(|lines| {
+            let mut place = Place::head(&mut faults);
+            let totals = add_up(&mut place, &lines, rules)?;
+            // One cent of rounding on each line.
+            let tolerance = u64::try_from(lines.len()).unwrap_or(u64::MAX);
+            place.agrees("totTaxAmt", tax.filter(|given| !given.is_negative()), totals.tax, tolerance);
+            place.agrees("totAmt", total.filter(|given| !given.is_negative()), totals.total, 1);
+            invoice.map(|invoice| Self {
+                lines,
+                by_tax_type: totals.by_tax_type,
+                total_taxable: totals.taxable,
+                total_tax: totals.tax,
+                total: totals.total,
+                ..invoice
+            })
+        });
+        let faults = faults.into_sorted();
+        match invoice {
+            Some(invoice) if faults.is_empty() => Ok(invoice),
+            _ => Err(faults),
+        }
+    }
+}
+
+/// Checks all but the lines and what is added up from them; `None` where a part of it is missing or wrong.
+fn check_head(place: &mut Place<'_>, draft: Draft, rules: &Rules<'_>) -> Option<Invoice> {
+    let trader_ref = place.needed("trdInvcNo", draft.trader_ref);
+    let trader_ref = place.trader_ref("trdInvcNo", trader_ref);
+    for (name, given, own) in
+        [("tin", draft.tin, rules.device.tin.as_str()), ("bhfId", draft.bhf_id, rules.device.bhf_id.as_str())]
+    {
+        if given.is_some_and(|given| given != own) {
+            place.fault(name, FaultCode::OtherDevice, "must be that of this gateway's device");
+        }
+    }
+    let (receipt_type, sales_type) = check_types(place, draft.receipt_type, draft.sales_type, rules.codes);
+    let payment_type = place.code("pmtTyCd", draft.payment_type, Codes::PAYMENT, rules.codes);
+    let (confirmed_at, confirmed_by) = check_time(place, draft.confirmed_at.as_deref(), rules);
+    let customer = Customer {
+        tin: place.tin("custTin", draft.customer_tin),
+        name: place.text("custNm", draft.customer_name, 60),
+        mobile: place.text("custMblNo", draft.customer_mobile, 20),
+    };
+    let remark = place.text("remark", draft.remark, 400);
+    let named = Named {
+        own: trader_ref.clone(),
+        trader_ref: draft.original_trader_ref,
+        invoice_no: draft.original_invoice_no,
+        reason: draft.refund_reason,
+    };
+    // Where the type itself is in doubt, nothing is said of what it would ask for.
+    let (original, refund_reason) = match receipt_type {
+        Some(receipt_type) => check_original(place, receipt_type, named, rules.codes),
+        None => (None, None),
+    };
+    let replaces = place.trader_ref("replaces", draft.replaces);
+    if replaces.is_some() && replaces == trader_ref {
+        place.fault("replaces", FaultCode::NotAllowed, "must not be the sale's own trdInvcNo");
+    }
+    if replaces.is_some() && matches!(sales_type, Some(SalesType::Proforma | SalesType::Training)) {
+        place.fault("replaces", FaultCode::NotAllowed, "belongs on a real sale (salesTyCd N) only");
+    }
+    place.not_negative("totTaxAmt", draft.total_tax, Amount::is_negative);
+    place.not_negative("totAmt", draft.total, Amount::is_negative);
+    Some(Invoice {
+        trader_ref: trader_ref?,
+        device: rules.device.clone(),
+        receipt_type: receipt_type?,
+        sales_type: sales_type?,
+        payment_type: payment_type.unwrap_or_else(|| "01".to_owned()),
+        confirmed_at,
+        confirmed_by,
+        customer,
+        remark,
+        original,
+        refund_reason,
+        replaces,
+        lines: Vec::new(),
+        by_tax_type: Totals::new(&rules.rates).by_tax_type,
+        total_taxable: Amount::ZERO,
+        total_tax: Amount::ZERO,
+        total: Amount::ZERO,
+    })
+}
+
+/// S or R, and N, T or P; a quotation cannot be credited, as there is no receipt to print for that.
+fn check_types(
+    place: &mut Place<'_>,
+    receipt_type: Option<String>,
+    sales_type: Option<String>,
+    codes: &Codes,
+) -> (Option<ReceiptType>, Option<SalesType>) {
+    let receipt_type = match receipt_type.as_deref() {
+        None if place.is_any_unreadable(&["rcptTyCd"]) => None,
+        None => Some(ReceiptType::Sale),
+        Some(code) if !codes.contains(Codes::RECEIPT_TYPE, code) => None,
+        Some("S") => Some(ReceiptType::Sale),
+        Some("R") => Some(ReceiptType::CreditNote),
+        Some(_) => None,
+    };
+    if receipt_type.is_none() {
+        place.fault("rcptTyCd", FaultCode::NotInList, "must be S (sale) or R (credit note)");
+    }
+    let sales_type = match sales_type.as_deref() {
+        None if place.is_any_unreadable(&["salesTyCd"]) => None,
+        None => Some(SalesType::Normal),
+        Some(code) if !codes.contains(Codes::TRANSACTION_TYPE, code) => None,
+        Some("N") => Some(SalesType::Normal),
+        Some("P") => Some(SalesType::Proforma),
+        Some("T") => Some(SalesType::Training),
+        Some(_) => None,
+    };
+    if sales_type.is_none() {
+        place.fault("salesTyCd", FaultCode::NotInList, "must be N (normal), T (training) or P (proforma)");
+    }
+    if receipt_type == Some(ReceiptType::CreditNote) && sales_type == Some(SalesType::Proforma) {
+        place.fault("salesTyCd", FaultCode::NotAllowed, "must not be P (proforma) on a credit note");
+    }
+    (receipt_type, sales_type)
+}
+
+/// The register's time, or ours. A register's time is believed unless our own, better known one contradicts it.
+fn check_time(place: &mut Place<'_>, given: Option<&str>, rules: &Rules<'_>) -> (KraDateTime, TimeSource) {
+    let Some(given) = given else { return (rules.now, TimeSource::Gateway) };
+    match KraDateTime::parse(given) {
+        Ok(time) => {
+            let ahead = time.unix().saturating_sub(rules.now.unix());
+            if rules.clock_synchronised && ahead > CLOCK_TOLERANCE {
+                let words = format!(
+                    "is {ahead} seconds ahead of this machine's clock; at most {CLOCK_TOLERANCE} are allowed"
+                );
+                place.fault("cfmDt", FaultCode::InFuture, &words);
+            }
+            (time, TimeSource::Register)
+        }
+        Err(fault) => {
+            place.fault("cfmDt", FaultCode::BadFormat, &fault.to_string());
+            (rules.now, TimeSource::Gateway)
+        }
+    }
+}
+
+/// All lines, or `None` where any is wrong.
+fn check_lines(faults: &mut Faults, lines: Vec<DraftLine>, rules: &Rules<'_>) -> Option<Vec<InvoiceLine>> {
+    let is_list_unreadable = faults.is_unreadable("itemList");
+    let count = lines.len();
+    let mut head = Place::head(faults);
+    if lines.is_empty() {
+        head.fault("itemList", FaultCode::Required, "must have 1 to 999 lines");
+        return None;
+    }
+    if count > MAX_LINES {
+        let words = format!("must have at most {MAX_LINES} lines, but has {count}");
+        head.fault("itemList", FaultCode::TooMany, &words);
+        return None;
+    }
+    let mut checked = Vec::with_capacity(count);
+    for (index, line) in lines.into_iter().enumerate() {
+        // Of a line that could not be read at all, nothing is said of its fields.
+        if !faults.is_unreadable(&format!("itemList[{index}]")) {
+            checked.extend(check_line(Place::line(faults, index), line, rules));
+        }
+    }
+    (checked.len() == count && !is_list_unreadable).then_some(checked)
+}
+
+fn add_up(place: &mut Place<'_>, lines: &[InvoiceLine], rules: &Rules<'_>) -> Option<Totals> {
+    let sum = lines.iter().try_fold(Totals::new(&rules.rates), |totals, line| {
+        totals.with(line.tax_type, &Split { taxable: line.taxable, tax: line.tax, total: line.total })
+    });
+    if sum.is_none() {
+        place.fault("totAmt", FaultCode::TooLarge, "is larger than the field holds");
+    }
+    sum
 }

@@ -2,18 +2,35 @@
 
 mod amount;
 mod calendar;
+mod check;
+mod code_list;
+mod credit_note;
+mod draft;
+mod fault;
 mod identity;
 mod invoice;
+mod item;
+mod line;
 mod receipt;
 mod registration;
+mod signature;
 mod tax;
+
+#[cfg(test)]
+mod tests;
 
 pub use amount::{Amount, DecimalFault, Quantity, Rate};
 pub use calendar::{KraDate, KraDateTime, TimeFault};
+pub use check::check_trader_ref;
+pub use code_list::{Code, CodeList, Codes, ListSource};
+pub use credit_note::Original;
+pub use draft::{Draft, DraftLine};
+pub use fault::{Fault, FaultCode, LINE_FIELDS, SALE_FIELDS};
 pub use identity::{BhfId, CmcKey, DeviceIdentity, DeviceSerial, IdentityFault, Tin, TraderRef};
 pub use invoice::{
-    Customer, Draft, DraftLine, Insurance, Invoice, InvoiceLine, Original, ReceiptType, SalesType, TimeSource,
+    Customer, Insurance, Invoice, InvoiceLine, MAX_LINES, ReceiptType, Rules, SalesType, TimeSource,
 };
-pub use receipt::Proof;
+pub use item::{ItemCodeFault, ItemCodeGrammar};
+pub use receipt::{Label, Proof, base32, group_in_fours, local_signature, qr_url, temporary_receipt_no};
 pub use registration::Registration;
-pub use tax::{Rates, TaxConvention, TaxTotal, TaxType};
+pub use tax::{Rates, Split, TaxConvention, TaxTotal, TaxType, Totals, split};

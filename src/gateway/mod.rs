@@ -1,3 +1,14 @@
 //! What the product does: a file per verb; awaits ports, opens nothing, spawns nothing.
 
+mod accept_sale;
+mod drain_queue;
 pub mod ports;
+mod progress;
+mod register_device;
+mod watch_health;
+
+pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
+pub use drain_queue::{Drainer, SendingRules};
+pub use progress::{Progress, Sight};
+pub use register_device::{Registered, finish_registration, register_device};
+pub use watch_health::{Shown, Watch};

@@ -1,5 +1,6 @@
 //! What the verbs need of the world, one small trait a concern. The edges keep these promises.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -41,7 +42,7 @@ pub trait Authority: Send + Sync + 'static {
 }
 
 /// What became of the one request that registers a device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Initialised {
     /// An answer came, its body as it was.
     Answered {
@@ -54,6 +55,21 @@ pub enum Initialised {
     InDoubt(String),
     /// Nothing was sent.
     NotSent(Unreachable),
+}
+
+/// Without the body: it holds the key.
+impl fmt::Debug for Initialised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answered { http_status, body } => f
+                .debug_struct("Answered")
+                .field("http_status", http_status)
+                .field("body", &format_args!("{} bytes", body.len()))
+                .finish(),
+            Self::InDoubt(why) => f.debug_tuple("InDoubt").field(why).finish(),
+            Self::NotSent(unreachable) => f.debug_tuple("NotSent").field(unreachable).finish(),
+        }
+    }
 }
 
 /// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
@@ -305,9 +321,39 @@ pub struct Counts {
     pub oldest: Option<Duration>,
 }
 
+/// How the store and its disk are.
+pub trait StoreHealth: Send + Sync + 'static {
+    /// At this moment; cheap.
+    fn store_facts(&self) -> StoreFacts;
+}
+
+/// What [`StoreHealth`] tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreFacts {
+    /// Where it is.
+    pub dir: String,
+    /// The last record's running number.
+    pub last_record: Seq,
+    /// Size of the journal, bytes.
+    pub journal_bytes: u64,
+    /// Free space on its disk, bytes.
+    pub free_bytes: u64,
+    /// Below this, new sales are refused, bytes.
+    pub min_free_bytes: u64,
+    /// The last write and sync went well.
+    pub works: bool,
+    /// What a person should know of it.
+    pub remarks: Vec<String>,
+    /// The key that our signatures are checked with.
+    pub public_key: [u8; 32],
+}
+
 /// Why the ledger did not do what was asked. Nothing was accepted or recorded then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
+    /// The disk is nearly full.
+    #[error("the disk is nearly full")]
+    DiskLow,
     /// A write or sync failed, or a record cannot be read: the daemon stops.
     #[error("the store failed: {0}")]
     Failed(String),

@@ -273,13 +273,14 @@ impl Drain {
         self.unsent
     }
 
-    /// This document has stepped aside for now.
-    pub fn is_aside(&self, document: Seq, now: Moment) -> bool {
-        self.aside.get(&document).is_some_and(|until| now < *until)
+    /// Those who have stepped aside and are not yet due again.
+    pub fn aside(&self, now: Moment) -> Vec<Seq> {
+        self.aside.iter().filter(|(_, until)| now < **until).map(|(document, _)| *document).collect()
     }
 
     /// Takes one event and says what to do next.
     pub fn step(&mut self, now: Moment, event: Event, view: &View, dice: Dice) -> Action {
+        self.aside.retain(|_, until| now < *until);
         let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
         match (event, doing) {
             (Event::Connected, Doing::Connecting(waiting)) => match waiting.bound {
@@ -339,7 +340,6 @@ impl Drain {
             return Action::WaitUntil(None);
         }
         self.not_before = self.not_before.filter(|moment| now < *moment);
-        self.aside.retain(|_, until| now < *until);
         let next_aside = self.aside.values().min().copied();
         let Some(head) = view.head else { return Action::WaitUntil(next_aside) };
         if let Some(until) = self.not_before {

@@ -17,6 +17,17 @@ pub struct Words {
     pub field: Option<String>,
 }
 
+impl Words {
+    /// In one line: the code, where there is one, and the message.
+    pub fn in_short(&self) -> String {
+        match (&self.result_cd, self.http_status) {
+            (Some(code), _) => format!("{code} {}", self.message),
+            (None, Some(status)) => format!("HTTP {status} {}", self.message),
+            (None, None) => self.message.clone(),
+        }
+    }
+}
+
 /// What an answer to a saving request means; one class each of the delivery rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -2,6 +2,9 @@
 
 use crate::fiscal::CmcKey;
 
+use super::body;
+use super::tree::Tree;
+
 /// The functions of KRA that we call, by their own names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Function {
@@ -26,6 +29,24 @@ pub enum Format {
     Xml,
 }
 
+impl Format {
+    /// The `Content-Type` of requests in this format.
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "application/xml; charset=utf-8",
+        }
+    }
+
+    /// The `Accept` of requests without a body.
+    pub const fn accept(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Xml => "application/xml",
+        }
+    }
+}
+
 /// The exact bytes of a request, with a hole where `cmcKey` goes: what BIND keeps. The same bytes are sent each time;
 /// the key, and what is signed with it, are filled in at each send and never stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,16 +65,47 @@ impl FrozenRequest {
     /// The body as it is sent.
     pub fn fill(&self, key: &CmcKey) -> Vec<u8> {
         let (before, after) = self.body.split_at(self.key_at.min(self.body.len()));
-        let mut filled = Vec::with_capacity(self.body.len() + key.reveal().len());
+        let key = body::key_text(self.format, key);
+        let mut filled = Vec::with_capacity(self.body.len() + key.len());
         filled.extend_from_slice(before);
-        match self.format {
-            Format::Json => {
-                let quoted = serde_json::to_string(key.reveal()).expect("a text is always JSON");
-                filled.extend_from_slice(quoted.trim_matches('"').as_bytes());
-            }
-            Format::Xml => filled.extend_from_slice(quick_xml::escape::escape(key.reveal()).as_bytes()),
-        }
+        filled.extend_from_slice(key.as_bytes());
         filled.extend_from_slice(after);
         filled
+    }
+
+    /// The register's number of the sale in it, for the API log; `None` where it is no sale.
+    pub fn trader_ref(&self) -> Option<String> {
+        Some(Tree::read(&self.body).ok()?.text("trdInvcNo")?.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(format: Format, body: &str, key: &str, expected: &str) {
+        let key_at = body.find('@').unwrap();
+        let request = FrozenRequest {
+            function: Function::SaveTrnsSalesOsdc,
+            format,
+            body: body.replace('@', "").into_bytes(),
+            key_at,
+        };
+        let filled = request.fill(&CmcKey::new(key).unwrap());
+        assert_eq!(String::from_utf8(filled).unwrap(), expected);
+    }
+
+    #[test]
+    fn the_key_is_escaped_for_its_format() {
+        check(Format::Json, r#"{"cmcKey":"@"}"#, "ab12", r#"{"cmcKey":"ab12"}"#);
+        check(Format::Json, r#"{"cmcKey":"@"}"#, r#""a\""#, r#"{"cmcKey":"\"a\\\""}"#);
+        check(Format::Xml, "<cmcKey>@</cmcKey>", "a<b&\"", "<cmcKey>a&lt;b&amp;&quot;</cmcKey>");
+    }
+
+    #[test]
+    fn a_hole_beyond_the_end_does_not_panic() {
+        let function = Function::SaveTrnsSalesOsdc;
+        let request = FrozenRequest { function, format: Format::Json, body: b"{}".to_vec(), key_at: 9 };
+        assert_eq!(request.fill(&CmcKey::new("k").unwrap()), b"{}k");
     }
 }

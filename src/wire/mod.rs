@@ -1,5 +1,24 @@
 //! KRA's formats: our values to KRA's bytes and back; pure; the only home of KRA field names.
+//!
+//! Both formats read into one [`tree`] and are written by one body writer, so everything that knows a function
+//! ([`sale`], [`initialise`], [`invoice_details`], [`probe`]) is blind to the format. What an answer to a saving request
+//! means is a table in [`result_code`]; where a function lives is a table in [`endpoint`].
 
+mod body;
+pub mod endpoint;
+mod envelope;
 mod frozen;
+pub mod initialise;
+pub mod invoice_details;
+mod json;
+mod message;
+pub mod probe;
+pub mod result_code;
+pub mod sale;
+pub mod sign;
+pub mod tree;
+mod xml;
 
+pub use endpoint::{PathFault, Paths};
+pub use envelope::Envelope;
 pub use frozen::{Format, FrozenRequest, Function};

@@ -1,0 +1,262 @@
+//! The command line: the one place where commands and flags are declared.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit_code::Exit;
+
+/// Store-and-forward gateway between a shop's cash registers and KRA's eTIMS OSCU service
+#[derive(Clone, Debug, Parser)]
+#[command(name = "etims-gateway", version, disable_help_subcommand = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 good, 1 a problem was found, 64 wrong command line, 65 damaged data, \
+    66 no store or file there, 69 not reachable, 70 internal fault, 77 not permitted, 78 wrong configuration.")]
+pub struct Cli {
+    /// Configuration file [default: /etc/etims-gateway/config.toml, which may be absent]
+    ///
+    /// Files conf.d/*.toml beside it are read after it, and environment variables ETIMS_SECTION__KEY after those.
+    #[arg(long, global = true, value_name = "PATH")]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground, as systemd does
+    Run,
+    /// Show the whole way of a sale on this machine, with nothing installed
+    ///
+    /// Starts KRA's simulator and a gateway on free loopback ports in a temporary directory, posts sales, cuts the
+    /// line, posts more, restores it, shows how the queue drains, and prints a finished receipt with its QR code. Exit
+    /// code 0 only if every sale ended signed.
+    Demo(DemoArgs),
+    /// Run KRA's simulator alone
+    Simulator(SimulatorArgs),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Register this device with KRA
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Show device, line to KRA, queue, last receipt, disk and alerts on one screen
+    ///
+    /// Exit code 0 healthy, 1 degraded, 69 when no daemon answers.
+    Status(Output),
+    /// Look at the documents that wait for KRA or were set aside
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Check the signature chain of the sales log
+    ///
+    /// Asks the running daemon, or reads the store of a stopped one; writes nothing. Exit code 1 and the first bad
+    /// record's number on damage.
+    Verify(VerifyArgs),
+    /// Make the store of a new till
+    #[command(subcommand)]
+    Store(StoreCommand),
+}
+
+/// How results are printed.
+#[derive(Args, Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Output {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `demo`.
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Format spoken to the simulator
+    #[arg(long, value_enum, default_value_t = DemoWire::Xml)]
+    pub wire: DemoWire,
+    /// Leave simulator and gateway running, and print their addresses and a curl line to try
+    #[arg(long)]
+    pub keep: bool,
+}
+
+/// Formats the demonstration can speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum DemoWire {
+    /// XML, as the OSCU of the xml wire
+    Xml,
+    /// JSON, as KRA's public servers
+    Json,
+}
+
+/// Options of `simulator`.
+#[derive(Args, Clone, Debug)]
+pub struct SimulatorArgs {
+    /// Address to listen on, such as 127.0.0.1:9443; port 0 takes a free one
+    #[arg(long, value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Misbehave from the start; may be given several times (more: POST /_sim/faults)
+    #[arg(long, value_name = "FAULT")]
+    pub fault: Vec<String>,
+    /// Speak TLS with this certificate chain (PEM)
+    #[arg(long, value_name = "PATH", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key of that certificate (PEM)
+    #[arg(long, value_name = "PATH", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
+}
+
+/// `config ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Report all problems of the configuration at once, with key and allowed values; exit code 78 on any
+    Check(Output),
+}
+
+/// `device ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum DeviceCommand {
+    /// Register this device with KRA, or show the registration it has
+    Init(DeviceInitArgs),
+}
+
+/// Options of `device init`; what is not given comes from the configuration.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceInitArgs {
+    /// Taxpayer PIN [default: device.tin]
+    #[arg(long, value_name = "PIN")]
+    pub tin: Option<String>,
+    /// Branch, two digits [default: device.bhf_id]
+    #[arg(long, value_name = "BRANCH")]
+    pub bhf_id: Option<String>,
+    /// Serial number of the device, as KRA approved it [default: device.serial_number]
+    #[arg(long, value_name = "SERIAL")]
+    pub serial: Option<String>,
+    /// Show the whole communication key (a secret) instead of masking it
+    #[arg(long)]
+    pub show_key: bool,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `queue ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum QueueCommand {
+    /// List the documents that wait, in the order they will be sent, and those set aside
+    List(Output),
+    /// Show all about one document
+    Show(QueueShowArgs),
+}
+
+/// Options of `queue show`.
+#[derive(Args, Clone, Debug)]
+pub struct QueueShowArgs {
+    /// The document's running number, or the register's own number of the sale (trdInvcNo)
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `verify`.
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// State directory of a stopped daemon [default: ask the running one, else state_dir]
+    #[arg(value_name = "DIR")]
+    pub path: Option<PathBuf>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// `store ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum StoreCommand {
+    /// Make an empty store; refuses where one is already
+    Init,
+}
+
+/// Reads the command line, the program's name first.
+///
+/// # Errors
+/// Help and version were printed (code 0), or what is wrong with the line (code 64).
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, Exit> {
+    Cli::try_parse_from(words).map_err(|error| {
+        // Nowhere left to say that it could not be said.
+        let _printed = error.print();
+        if error.use_stderr() { Exit::Usage } else { Exit::Ok }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::{Cli, Command, DemoWire, DeviceCommand, Exit, QueueCommand, parse};
+
+    fn words(line: &str) -> impl Iterator<Item = std::ffi::OsString> {
+        std::iter::once("etims-gateway").chain(line.split_whitespace()).map(Into::into)
+    }
+
+    #[test]
+    fn the_declaration_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_read() {
+        for line in [
+            "run",
+            "run --config /c.toml",
+            "--config /c.toml demo --wire json --keep",
+            "simulator --listen 127.0.0.1:9443 --fault hang --fault 401",
+            "simulator --listen 127.0.0.1:0 --tls-certificate c --tls-key k",
+            "config check --json --config x",
+            "device init --show-key --json",
+            "device init --tin P051234567Z --bhf-id 00 --serial X",
+            "status --json",
+            "queue list",
+            "queue show A-1 --json",
+            "verify",
+            "verify /var/lib/etims-gateway --json",
+            "store init",
+        ] {
+            assert!(Cli::try_parse_from(words(line)).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn flags_arrive() {
+        let cli = parse(words("device init --serial X --show-key --config /c")).unwrap();
+        assert_eq!(cli.config.unwrap().to_str(), Some("/c"));
+        let Command::Device(DeviceCommand::Init(init)) = cli.command else { panic!("device init") };
+        assert!(
+            init.show_key && init.tin.is_none() && init.serial.as_deref() == Some("X") && !init.output.json
+        );
+        let Command::Demo(demo) = parse(words("demo")).unwrap().command else { panic!("demo") };
+        assert_eq!((demo.wire, demo.keep), (DemoWire::Xml, false));
+        let Command::Queue(QueueCommand::Show(show)) = parse(words("queue show 17 --json")).unwrap().command
+        else {
+            panic!("queue show")
+        };
+        assert_eq!((show.id.as_str(), show.output.json), ("17", true));
+    }
+
+    #[test]
+    fn wrong_lines_and_help() {
+        let check =
+            |line: &str, expected: Exit| assert_eq!(parse(words(line)).err(), Some(expected), "{line}");
+        for line in
+            ["", "rum", "run --json", "queue", "queue show", "demo --wire gateway", "simulator", "config"]
+        {
+            check(line, Exit::Usage);
+        }
+        check("simulator --listen nowhere", Exit::Usage);
+        check("simulator --listen 127.0.0.1:1 --tls-key k", Exit::Usage);
+        for line in ["--help", "-h", "--version", "-V", "queue show --help"] {
+            check(line, Exit::Ok);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A register posts a sale: from the request to the answer, top to bottom.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ports::{Acceptance, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::progress::Progress;
+use crate::fiscal::{
+    Codes, Draft, Fault, FaultCode, Invoice, Rates, ReceiptType, Rules, SalesType, TaxConvention,
+};
+use crate::queue::Status;
+
+/// How sales are taken: from the configuration.
+#[derive(Clone, Debug)]
+pub struct TakingRules {
+    /// How prices and taxable amounts relate.
+    pub convention: TaxConvention,
+    /// The rates in force.
+    pub rates: Rates,
+    /// KRA's codes.
+    pub codes: Codes,
+    /// How long a register is kept waiting for KRA's signature.
+    pub realtime_wait: Duration,
+    /// How long a known number without its own time is a repeat.
+    pub repeat_window: Duration,
+    /// Age of the oldest unsent sale at which new ones are refused.
+    pub offline_limit: Option<Duration>,
+}
+
+/// A sale that is on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// As it stands now.
+    pub sale: Sale,
+    /// It was known before this request.
+    pub repeat: bool,
+}
+
+/// Why a sale was not taken. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// The request is wrong: every fault of it.
+    Faults(Vec<Fault>),
+    /// The ledger could not take it.
+    Ledger(LedgerError),
+    /// Taxpayer and branch are unknown.
+    NotRegistered,
+    /// The oldest unsent sale is older than the limit.
+    OfflineLimit(Duration),
+    /// The number is taken: by a sale with other content, or by one too long ago to be this one.
+    Reused {
+        /// The content is the same.
+        same_content: bool,
+        /// The sale that has the number.
+        known: Box<Sale>,
+    },
+}
+
+/// What a register posted, as far as it could be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Posted {
+    /// What could be read.
+    pub draft: Draft,
+    /// What could not, and why.
+    pub faults: Vec<Fault>,
+}
+
+/// Takes sales.
+#[derive(Debug)]
+pub struct Taking<L, C> {
+    /// How they are taken.
+    pub rules: TakingRules,
+    /// Where they are kept.
+    pub ledger: Arc<L>,
+    /// The drain, to nudge and to wait for.
+    pub progress: Arc<Progress>,
+    /// The time.
+    pub clock: Arc<C>,
+}
+
+impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
+    /// Takes a sale, and waits for KRA's word where that is likely to come in time. `origin`: the port or socket it came
+    /// by; `wait`: the register's own wish instead of `realtime_wait`.
+    ///
+    /// # Errors
+    /// Nothing was taken; see [`Refused`].
+    pub async fn accept(
+        &self,
+        posted: Posted,
+        origin: &str,
+        wait: Option<Duration>,
+    ) -> Result<Taken, Refused> {
+        let readable = posted.faults.is_empty();
+        let trader_ref = posted.draft.valid_trader_ref();
+        let own_time = posted.draft.confirmed_at.is_some();
+        let content = sha256(&posted.draft.canonical_bytes());
+        let repeat = |known: Sale| same_sale(known, content, own_time, self.rules.repeat_window);
+
+        let invoice = match self.check(posted) {
+            Ok(invoice) => invoice,
+            // What is known is a repeat before it is anything else: rules and limits may have changed since.
+            Err(refused) => {
+                let Some(trader_ref) = trader_ref.filter(|_| readable) else { return Err(refused) };
+                return match self.ledger.find(trader_ref.as_str()).await.map_err(Refused::Ledger)? {
+                    Some(known) => repeat(known),
+                    None => Err(refused),
+                };
+            }
+        };
+        let fiscal = invoice.sales_type == SalesType::Normal;
+        let sale = match self.ledger.accept(invoice, content, origin).await.map_err(Refused::Ledger)? {
+            Acceptance::Known(known) => return repeat(*known),
+            Acceptance::New(sale) => *sale,
+        };
+        if !fiscal {
+            return Ok(Taken { sale, repeat: false });
+        }
+        let news = self.ledger.news_of(sale.seq);
+        let alone = self.ledger.counts().waiting <= 1;
+        let flows = self.progress.flows();
+        self.progress.nudge();
+        let patience = wait.unwrap_or(self.rules.realtime_wait);
+        let active = matches!(self.ledger.device(), Device::Active(..));
+        if !(alone && flows && active) || patience.is_zero() {
+            return Ok(Taken { sale, repeat: false });
+        }
+        let heard = tokio::select! {
+            () = news => true,
+            () = self.progress.stalled() => false,
+            () = tokio::time::sleep(patience) => false,
+        };
+        if !heard {
+            return Ok(Taken { sale, repeat: false });
+        }
+        let trader_ref = sale.invoice.trader_ref.as_str();
+        let known = self.ledger.find(trader_ref).await.map_err(Refused::Ledger)?;
+        Ok(Taken { sale: known.unwrap_or(sale), repeat: false })
+    }
+
+    /// The present state of a sale; with `wait`, once it is no longer pending or the time is over.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub async fn show(&self, trader_ref: &str, wait: Duration) -> Result<Option<Sale>, LedgerError> {
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let Some(sale) = self.ledger.find(trader_ref).await? else { return Ok(None) };
+            if sale.status != Status::Pending || wait.is_zero() {
+                return Ok(Some(sale));
+            }
+            let news = self.ledger.news_of(sale.seq);
+            // It may have become final between the look and the asking.
+            let Some(sale) = self.ledger.find(trader_ref).await? else { return Ok(None) };
+            if sale.status != Status::Pending || tokio::time::timeout_at(deadline, news).await.is_err() {
+                return Ok(Some(sale));
+            }
+        }
+    }
+
+    /// Everything that can be wrong with it, the limits included.
+    fn check(&self, posted: Posted) -> Result<Invoice, Refused> {
+        // Sales are taken as soon as it is known whose they are; KRA need not have answered.
+        let known = self.ledger.device();
+        let device = known.identity().ok_or(Refused::NotRegistered)?;
+        let rules = Rules {
+            device,
+            convention: self.rules.convention,
+            rates: self.rules.rates,
+            codes: &self.rules.codes,
+            now: self.clock.kra_now(),
+            clock_synchronised: self.clock.synchronised(),
+        };
+        let invoice = Invoice::after_reading(posted.draft, posted.faults, &rules).map_err(Refused::Faults)?;
+        if invoice.receipt_type == ReceiptType::CreditNote {
+            let words = "credit notes are not taken by this version of the gateway";
+            return Err(Refused::Faults(vec![Fault::new("rcptTyCd", FaultCode::NotAllowed, words)]));
+        }
+        match (self.rules.offline_limit, self.ledger.counts().oldest) {
+            (Some(limit), Some(oldest)) if oldest > limit => Err(Refused::OfflineLimit(oldest)),
+            _ => Ok(invoice),
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn same_sale(known: Sale, content: [u8; 32], own_time: bool, window: Duration) -> Result<Taken, Refused> {
+    let same_content = known.content == content;
+    // Without a time of its own, yesterday's 65 shillings and today's look the same.
+    if same_content && (own_time || known.age <= window) {
+        return Ok(Taken { sale: known, repeat: true });
+    }
+    Err(Refused::Reused { same_content, known: Box::new(known) })
+}

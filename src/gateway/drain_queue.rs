@@ -1,0 +1,324 @@
+//! Carries out what `queue::drain` decides, one action at a time, and tells it what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::ports::{Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::progress::Progress;
+use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
+use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
+use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, compare};
+use crate::wire::Format;
+use crate::wire::sale::{self, SaleBinding, TraderTexts};
+
+/// How long a stop waits for the answer to a request that is on the line.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+/// How documents are sent: from the configuration.
+#[derive(Clone, Debug)]
+pub struct SendingRules {
+    /// Pauses and time-outs.
+    pub policy: Policy,
+    /// XML or JSON.
+    pub format: Format,
+    /// What the configuration says of the trader; the rest comes from the registration.
+    pub trader: TraderTexts,
+    /// The time KRA is told is that of sending, not of the sale.
+    pub time_of_sending: bool,
+}
+
+/// Everything that the drain needs of the world.
+#[derive(Debug)]
+pub struct Drainer<L, A, C> {
+    /// The log.
+    pub ledger: Arc<L>,
+    /// KRA.
+    pub authority: Arc<A>,
+    /// The time.
+    pub clock: Arc<C>,
+    /// Where others call it and watch it.
+    pub progress: Arc<Progress>,
+    /// How documents are sent.
+    pub rules: SendingRules,
+    /// Throws the dice.
+    pub dice: fn() -> Dice,
+}
+
+impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
+    /// Drains the queue until `stop` resolves. A request on the line is given a few seconds; without an answer it stays
+    /// bound, which means: in doubt.
+    ///
+    /// # Errors
+    /// The ledger failed: nothing more can be promised, the daemon has to stop.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), LedgerError> {
+        tokio::pin!(stop);
+        let mut drain = Drain::new(self.rules.policy, self.clock.moment());
+        let mut event = Event::Woken;
+        loop {
+            let Device::Active(device, _) = self.ledger.device() else {
+                tokio::select! {
+                    _ = self.progress.called() => continue,
+                    () = &mut stop => return Ok(()),
+                }
+            };
+            let Some(key) = self.ledger.key() else {
+                return Err(LedgerError::Failed(
+                    "the device is registered and its key is not here".to_owned(),
+                ));
+            };
+            let view = self.ledger.view(drain.aside(self.clock.moment())).await?;
+            let before = drain.clone();
+            let action = drain.step(self.clock.moment(), event, &view, (self.dice)());
+            self.tell(&before, &drain);
+            self.progress.publish(&drain, self.clock.moment());
+            let on_the_line = matches!(action, Action::Send(..));
+            let work = self.carry_out(action, &view, &device, &key);
+            tokio::pin!(work);
+            event = tokio::select! {
+                event = &mut work => event?,
+                () = &mut stop => {
+                    if on_the_line && let Ok(event) = tokio::time::timeout(LAST_ANSWER, work).await {
+                        self.last_words(&mut drain, event?, &view).await?;
+                    }
+                    return self.free_unsent(&drain, &view).await;
+                }
+            };
+        }
+    }
+
+    async fn carry_out(
+        &self,
+        action: Action,
+        view: &View,
+        device: &DeviceIdentity,
+        key: &CmcKey,
+    ) -> Result<Event, LedgerError> {
+        debug!(?action, "drain");
+        Ok(match action {
+            Action::Bind(document, number) => {
+                let sale = self.ledger.unfinished(document).await?;
+                self.ledger.bind(document, self.freeze(&sale, number)).await?;
+                Event::Bound
+            }
+            Action::Connect => match self.authority.connect().await {
+                Ok(()) => Event::Connected,
+                Err(unreachable) => Event::Unreachable(unreachable),
+            },
+            Action::LookUp(number, compared) => {
+                let looked_up = self.authority.look_up(number, device, key).await;
+                if !matches!(looked_up, LookedUp::Failed(_)) {
+                    self.progress.contact(self.clock.wall_ms());
+                }
+                Event::LookedUp(self.compare(looked_up, compared).await?)
+            }
+            Action::Probe => {
+                let probed = self.authority.probe(device, Some(key)).await;
+                if !matches!(probed, Probed::Down(_)) {
+                    self.progress.contact(self.clock.wall_ms());
+                }
+                Event::Probed(probed)
+            }
+            Action::Record(document, ruling, next) => self.record(document, &ruling, next, view).await?,
+            Action::Send(document, number) => {
+                let bound = self.ledger.bound(document).await?;
+                debug_assert_eq!(bound.sent_as.invoice_no, number, "the bytes are those of this number");
+                let sent = self.authority.save(&bound.request, device, key).await;
+                if matches!(sent, Sent::Answered(_)) {
+                    self.progress.contact(self.clock.wall_ms());
+                }
+                Event::Sent(sent)
+            }
+            Action::WaitUntil(until) => {
+                let pause = until.map(|until| until.since(self.clock.moment()));
+                let slept = async {
+                    match pause {
+                        Some(pause) => tokio::time::sleep_until(Instant::now() + pause).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    () = slept => Event::Woken,
+                    event = self.progress.called() => event,
+                }
+            }
+        })
+    }
+
+    /// The outcome, and BIND of the next document in the same commit where its connection still stands.
+    async fn record(
+        &self,
+        document: Seq,
+        ruling: &Ruling,
+        next: Option<(Seq, u64)>,
+        view: &View,
+    ) -> Result<Event, LedgerError> {
+        let number = view.head.filter(|head| head.document == document).and_then(|head| head.bound);
+        let next = match next {
+            Some((seq, number)) if self.authority.connect().await.is_ok() => {
+                let sale = self.ledger.unfinished(seq).await?;
+                Some((seq, self.freeze(&sale, number)))
+            }
+            _ => None,
+        };
+        let bound = next.is_some();
+        self.ledger.record(document, ruling, next).await?;
+        tell_outcome(document, number, ruling);
+        Ok(if bound { Event::RecordedAndBound } else { Event::Recorded })
+    }
+
+    async fn compare(&self, looked_up: LookedUp, compared: Option<Seq>) -> Result<LookUp, LedgerError> {
+        Ok(match looked_up {
+            LookedUp::Absent => LookUp::Absent,
+            LookedUp::Failed(words) => LookUp::Failed(words),
+            LookedUp::Missing(words) => LookUp::Missing(words),
+            LookedUp::Found(found) => {
+                let equality = match compared {
+                    Some(document) => {
+                        let sale = self.ledger.unfinished(document).await?;
+                        let bound = self.ledger.bound(document).await?;
+                        Some(compare(&sale.invoice, &bound.sent_as, &found))
+                    }
+                    None => None,
+                };
+                let signature = found.proof.as_ref().map(|proof| proof.signature.clone());
+                LookUp::Found { signature, trader_ref: found.trader_ref, equality }
+            }
+        })
+    }
+
+    /// The exact bytes that a sale is sent as under this number.
+    fn freeze(&self, sale: &Sale, number: u64) -> Bound {
+        let now = self.clock.kra_now();
+        let sold_at = self.sold_at(sale, now);
+        let confirmed_at = if self.rules.time_of_sending { now } else { sold_at };
+        let registration = self.ledger.device();
+        let registered = registration.registration();
+        let trader = TraderTexts {
+            name: self.rules.trader.name.clone().or_else(|| registered.map(|it| it.taxpayer_name.clone())),
+            address: self
+                .rules
+                .trader
+                .address
+                .clone()
+                .or_else(|| registered.and_then(|it| it.address.clone())),
+            ..self.rules.trader.clone()
+        };
+        let binding = SaleBinding {
+            invoice_no: number,
+            original_invoice_no: None,
+            confirmed_at,
+            sold_on: sold_at.date(),
+            trader: &trader,
+        };
+        let request = sale::encode(self.rules.format, &sale.invoice, &binding);
+        Bound { sent_as: SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at }, request }
+    }
+
+    /// When it was sold, as KRA may be told: no date in the future is ever sent, it would only hold the queue.
+    fn sold_at(&self, sale: &Sale, now: KraDateTime) -> KraDateTime {
+        let told = sale.invoice.confirmed_at;
+        if self.clock.synchronised() && told > now {
+            if sale.invoice.confirmed_by == TimeSource::Gateway
+                && let Ok(age) = i64::try_from(sale.age.as_secs())
+                && let Some(corrected) = KraDateTime::from_unix(now.unix() - age)
+            {
+                return corrected;
+            }
+            warn!(seq = sale.seq, confirmed_at = %told, "the sale's time lies in the future: sending the present");
+            return now;
+        }
+        told
+    }
+
+    /// At a stop: an answer that still came is recorded; nothing new is begun.
+    async fn last_words(&self, drain: &mut Drain, event: Event, view: &View) -> Result<(), LedgerError> {
+        if let Action::Record(document, ruling, _) =
+            drain.step(self.clock.moment(), event, view, (self.dice)())
+        {
+            self.record(document, &ruling, None, view).await?;
+        }
+        Ok(())
+    }
+
+    /// At a stop: a number under which nothing was sent is free again.
+    async fn free_unsent(&self, drain: &Drain, view: &View) -> Result<(), LedgerError> {
+        let unsent = view.head.filter(|head| drain.unsent() == Some(head.document) && head.unsure_sends == 0);
+        let Some(head) = unsent.filter(|head| head.bound.is_some()) else { return Ok(()) };
+        let ruling = Ruling {
+            status: Status::Pending,
+            attempts: head.attempts,
+            unsure_sends: 0,
+            number: NumberFate::Released,
+            proof: None,
+            adopted: false,
+            words: crate::queue::Words {
+                message: "not sent: the gateway stopped".to_owned(),
+                ..Default::default()
+            },
+        };
+        self.ledger.record(head.document, &ruling, None).await
+    }
+
+    /// One line for each change that a person may look for.
+    fn tell(&self, before: &Drain, after: &Drain) {
+        use crate::queue::Line;
+        match (before.line(), after.line()) {
+            (Line::Closed, Line::Open { .. }) => {
+                warn!("KRA cannot be reached: sales are kept and sent later")
+            }
+            (Line::Open { .. }, Line::Closed) => info!("KRA is back"),
+            _ => {}
+        }
+        match (before.hold(), after.hold()) {
+            (None, Some(hold)) if hold.device => {
+                error!(
+                    kra = hold.words.in_short(),
+                    "KRA refuses this device: sales are kept and nothing is sent"
+                );
+            }
+            (None, Some(hold)) => {
+                error!(
+                    kra = hold.words.in_short(),
+                    "KRA's answer points to the configuration: nothing is sent"
+                );
+            }
+            (Some(_), None) => info!("sending goes on"),
+            _ => {}
+        }
+        if let (None, Some(stopped)) = (before.stopped(), after.stopped()) {
+            error!(
+                invc_no = stopped.number,
+                why = stopped.why,
+                "the number series is stopped: a person has to look"
+            );
+        }
+        if let (None, Some(doubt)) = (before.doubt(), after.doubt()) {
+            warn!(
+                seq = doubt.document,
+                invc_no = doubt.number,
+                "the answer to a sale is missing: asking KRA's books"
+            );
+        }
+    }
+}
+
+fn tell_outcome(seq: Seq, number: Option<u64>, ruling: &Ruling) {
+    let invc_no = number.unwrap_or_default();
+    let kra = ruling.words.in_short();
+    match (&ruling.status, &ruling.proof) {
+        (Status::Signed, Some(proof)) => {
+            let (receipt_no, adopted) = (proof.receipt_no, ruling.adopted);
+            info!(seq, invc_no, receipt_no, adopted, "sale signed by KRA");
+        }
+        (Status::Rejected, _) => {
+            error!(seq, invc_no, kra, "KRA refused a sale for good: its slip is not valid")
+        }
+        (Status::AcceptedNoProof, _) => {
+            error!(seq, invc_no, kra, "KRA has a sale and its proof could not be had")
+        }
+        _ => warn!(seq, invc_no, kra, unsure_sends = ruling.unsure_sends, "a sale stays in the queue"),
+    }
+}

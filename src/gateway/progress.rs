@@ -1,0 +1,113 @@
+//! What the drain lets the rest of the gateway see of itself, and how it is called.
+
+use tokio::sync::{Notify, watch};
+
+use crate::queue::Line;
+use crate::queue::drain::Drain;
+
+/// The drain at this moment, for answers, status and logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sight {
+    /// A fresh sale would be sent at once.
+    pub flows: bool,
+    /// KRA was there when last asked.
+    pub line_up: bool,
+    /// Why nothing is sent though KRA answers, in words.
+    pub held: Option<String>,
+    /// It is the device, or its credentials, that KRA refuses.
+    pub held_device: bool,
+    /// Why the series stands still, in words.
+    pub stopped: Option<String>,
+    /// Seconds until the document in doubt is asked about again.
+    pub next_check: Option<u64>,
+    /// Wall clock of the last answer of KRA, milliseconds since 1970.
+    pub last_contact_ms: Option<i64>,
+}
+
+/// The one place where the drain and those who wait for it meet.
+#[derive(Debug)]
+pub struct Progress {
+    sight: watch::Sender<Sight>,
+    nudge: Notify,
+    retry: Notify,
+    line: Notify,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let sight = Sight { flows: true, line_up: true, ..Sight::default() };
+        Self {
+            sight: watch::Sender::new(sight),
+            nudge: Notify::new(),
+            retry: Notify::new(),
+            line: Notify::new(),
+        }
+    }
+}
+
+impl Progress {
+    /// The drain as it was last seen.
+    pub fn sight(&self) -> Sight {
+        self.sight.borrow().clone()
+    }
+
+    /// A fresh sale would be sent at once.
+    pub fn flows(&self) -> bool {
+        self.sight.borrow().flows
+    }
+
+    /// Resolves once a fresh sale would no longer be sent at once.
+    pub async fn stalled(&self) {
+        let mut sight = self.sight.subscribe();
+        let _ = sight.wait_for(|sight| !sight.flows).await;
+    }
+
+    /// There is a new document.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// A person wants the next try now.
+    pub fn retry_now(&self) {
+        self.retry.notify_one();
+    }
+
+    /// A link, an address or a route of this machine came back.
+    pub fn line_returned(&self) {
+        self.line.notify_one();
+    }
+
+    pub(super) async fn called(&self) -> crate::queue::drain::Event {
+        use crate::queue::drain::Event;
+        tokio::select! {
+            () = self.nudge.notified() => Event::Woken,
+            () = self.retry.notified() => Event::RetryNow,
+            () = self.line.notified() => Event::LineReturned,
+        }
+    }
+
+    /// KRA answered something.
+    pub fn contact(&self, wall_ms: i64) {
+        self.sight.send_if_modified(|sight| {
+            sight.last_contact_ms = Some(wall_ms);
+            true
+        });
+    }
+
+    pub(super) fn publish(&self, drain: &Drain, now: crate::queue::Moment) {
+        self.sight.send_if_modified(|sight| {
+            let fresh = Sight {
+                flows: drain.flows(),
+                line_up: drain.line() == Line::Closed,
+                held: drain.hold().map(|hold| hold.words.in_short()),
+                held_device: drain.hold().is_some_and(|hold| hold.device),
+                stopped: drain.stopped().map(|stopped| stopped.why.clone()),
+                next_check: drain.doubt().map(|doubt| doubt.ask_at.since(now).as_secs()),
+                last_contact_ms: sight.last_contact_ms,
+            };
+            let changed = *sight != fresh;
+            *sight = fresh;
+            changed
+        });
+    }
+}

@@ -1,0 +1,145 @@
+//! Takes the snapshot that status, health and alerts are made from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::ports::{Authority, Clock, Device, Ledger, Registry, StoreHealth};
+use super::progress::Progress;
+use crate::fiscal::KraDateTime;
+use crate::queue::{Probed, Status};
+use crate::status::{DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, Snapshot, StoreSnapshot};
+
+/// An answer of KRA older than this is not taken for its presence.
+const FRESH: Duration = Duration::from_secs(30);
+/// How long health waits for KRA.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What of the configuration shows in a snapshot.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// `kra.environment`.
+    pub environment: String,
+    /// `kra.wire`.
+    pub wire: String,
+    /// `sales.offline_warn`.
+    pub offline_warn: Duration,
+}
+
+/// Watches over everything.
+#[derive(Debug)]
+pub struct Watch<L, A, C> {
+    /// The log, the device and the disk.
+    pub ledger: Arc<L>,
+    /// KRA.
+    pub authority: Arc<A>,
+    /// The time.
+    pub clock: Arc<C>,
+    /// The drain.
+    pub progress: Arc<Progress>,
+    /// From the configuration.
+    pub shown: Shown,
+}
+
+impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> {
+    /// Everything as it stands now. KRA is not asked.
+    pub fn snapshot(&self) -> Snapshot {
+        let sight = self.progress.sight();
+        let counts = self.ledger.counts();
+        let store = self.ledger.store_facts();
+        let contact = sight.last_contact_ms.and_then(|millis| KraDateTime::from_unix(millis.div_euclid(1000)));
+        Snapshot {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            environment: self.shown.environment.clone(),
+            wire: self.shown.wire.clone(),
+            device: device_snapshot(&self.ledger.device(), sight.held_device, sight.held.as_deref()),
+            kra: KraSnapshot {
+                up: sight.line_up && sight.last_contact_ms.is_some(),
+                last_contact: contact.map(KraDateTime::rfc3339),
+                held: sight.held,
+                series_stopped: sight.stopped,
+            },
+            queue: QueueSnapshot {
+                waiting: counts.waiting,
+                in_doubt: counts.in_doubt,
+                parked: counts.parked,
+                rejected: counts.rejected,
+                oldest_age_seconds: counts.oldest.map_or(0, |age| age.as_secs()),
+            },
+            last_signed: None,
+            store: StoreSnapshot {
+                dir: store.dir,
+                last_record: store.last_record,
+                journal_bytes: store.journal_bytes,
+                free_bytes: store.free_bytes,
+                min_free_bytes: store.min_free_bytes,
+                works: store.works,
+                remarks: store.remarks,
+            },
+            public_key: data_encoding::BASE64.encode(&store.public_key),
+            offline_warn_seconds: self.shown.offline_warn.as_secs(),
+        }
+    }
+
+    /// The same, after asking KRA where its last answer is not fresh.
+    pub async fn fresh_snapshot(&self) -> Snapshot {
+        let now = self.clock.wall_ms();
+        let contact = self.progress.sight().last_contact_ms;
+        let age = contact.map(|millis| now.saturating_sub(millis));
+        let fresh_ms = i64::try_from(FRESH.as_millis()).unwrap_or(i64::MAX);
+        if age.is_none_or(|age| !(0..=fresh_ms).contains(&age)) {
+            let answered = self.ask_kra().await;
+            let mut snapshot = self.snapshot();
+            snapshot.kra.up = answered;
+            return snapshot;
+        }
+        self.snapshot()
+    }
+
+    /// The snapshot with what has to be looked for in the log.
+    pub async fn full_snapshot(&self) -> Snapshot {
+        let mut snapshot = self.fresh_snapshot().await;
+        if let Ok((sales, _)) = self.ledger.recent(None, Some(Status::Signed), 1).await {
+            snapshot.last_signed = sales.first().map(|sale| LastSigned {
+                trd_invc_no: sale.invoice.trader_ref.to_string(),
+                invc_no: sale.invoice_no.unwrap_or_default(),
+                sdc_date_time: sale.proof.as_ref().map(|proof| proof.issued_at.to_string()).unwrap_or_default(),
+            });
+        }
+        snapshot
+    }
+
+    async fn ask_kra(&self) -> bool {
+        let device = self.ledger.device();
+        let Some(identity) = device.identity() else { return false };
+        let key = self.ledger.key();
+        let probe = self.authority.probe(identity, key.as_ref());
+        match tokio::time::timeout(PATIENCE, probe).await {
+            Ok(Probed::Up | Probed::Refused(_)) => {
+                self.progress.contact(self.clock.wall_ms());
+                true
+            }
+            Ok(Probed::Down(_)) | Err(_) => false,
+        }
+    }
+}
+
+fn device_snapshot(device: &Device, held: bool, why: Option<&str>) -> DeviceSnapshot {
+    let (status, reason) = match device {
+        Device::Active(..) if held => ("held", why.map(str::to_owned)),
+        Device::Active(..) => ("active", None),
+        Device::Failed(_, words) => ("failed", Some(words.in_short())),
+        Device::Pending { .. } => ("pending", Some("KRA has not registered it yet".to_owned())),
+        Device::Unregistered => ("unregistered", None),
+    };
+    let identity = device.identity();
+    let registration = device.registration();
+    DeviceSnapshot {
+        status: status.to_owned(),
+        device_id: registration.map(|it| it.device_id.clone()),
+        tin: identity.map(|it| it.tin.to_string()),
+        bhf_id: identity.map(|it| it.bhf_id.to_string()),
+        serial_number: identity.map(|it| it.serial.to_string()),
+        sdc_id: registration.map(|it| it.scu_id.clone()),
+        reason,
+    }
+}

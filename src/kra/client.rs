@@ -1,0 +1,468 @@
+//! KRA over HTTP: one call, its time-outs, and the honest answer to "did the request leave us?".
+
+use std::time::{Duration, Instant, SystemTime};
+
+use http_body_util::Full;
+use hyper::body::Bytes;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
+use hyper::{Method, Request};
+use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime};
+use crate::gateway::ports::{Authority, Initialised};
+use crate::queue::{LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};
+use crate::wire::result_code::{Answer, classify};
+use crate::wire::{
+    Envelope, Format, FrozenRequest, Function, Paths, endpoint, initialise, invoice_details, probe, sign,
+    tree::Tree,
+};
+
+use super::base_url::BaseUrl;
+use super::connection::{Connection, NoAnswer, Received};
+use super::dial::Route;
+use super::exchange::{Exchange, Observer};
+use super::proxy::Proxy;
+use super::retry_after;
+use super::tls::{RootsFault, Tls};
+
+/// What we call ourselves.
+const AGENT: &str = concat!("etims-gateway/", env!("CARGO_PKG_VERSION"));
+/// A connection that was idle longer is not used again: servers and routers on the way forget such ones without a word,
+/// and a sale sent into one would be in doubt.
+const REUSE_WITHIN: Duration = Duration::from_secs(10);
+/// The longest that a probe takes for its connection, and again for its answer.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How far back a probe asks for notices.
+const NOTICES_SINCE: i64 = 24 * 3600;
+
+/// How KRA is reached and spoken to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where KRA lives.
+    pub base_url: BaseUrl,
+    /// The format of the wire.
+    pub format: Format,
+    /// Whether requests carry `X-Signature`.
+    pub sign_requests: bool,
+    /// Where each function lives under the base address.
+    pub paths: Paths,
+    /// The longest way to a standing connection: name, TCP, proxy, TLS.
+    pub connect_timeout: Duration,
+    /// The longest exchange, from the request's first byte to the answer's last.
+    pub request_timeout: Duration,
+    /// Root certificates beside the machine's own, in PEM form.
+    pub ca_certificates: Option<Vec<u8>>,
+    /// The proxy on the way.
+    pub proxy: Option<Proxy>,
+}
+
+/// Settings that no client can be made from.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsFault {
+    /// `kra.ca_file`.
+    #[error("kra.ca_file {0}")]
+    Roots(#[from] RootsFault),
+    /// A host that no certificate can be for.
+    #[error("kra.base_url: {0} is not a host name that a certificate can be for")]
+    Host(String),
+}
+
+/// KRA. Keeps one connection for saving requests; everything else has a fresh one.
+pub struct Client {
+    route: Route,
+    settings: Settings,
+    saving: Mutex<Option<Kept>>,
+    observer: Observer,
+}
+
+/// The connection for saving requests, between two of them.
+struct Kept {
+    connection: Connection,
+    used_at: Instant,
+}
+
+/// One call, before it is on the line.
+struct Call<'a> {
+    function: Function,
+    query: Option<String>,
+    body: Bytes,
+    device: &'a DeviceIdentity,
+    key: Option<&'a CmcKey>,
+    trader_ref: Option<String>,
+    invoice_no: Option<u64>,
+}
+
+impl<'a> Call<'a> {
+    fn filled(request: &FrozenRequest, device: &'a DeviceIdentity, key: &'a CmcKey) -> Self {
+        Self {
+            function: request.function,
+            query: None,
+            body: Bytes::from(request.fill(key)),
+            device,
+            key: Some(key),
+            trader_ref: request.trader_ref(),
+            invoice_no: None,
+        }
+    }
+}
+
+impl Client {
+    /// A client that tells `observer` of every exchange. Opens nothing.
+    ///
+    /// # Errors
+    /// The root certificates, or the host's name, cannot be used.
+    pub fn new(settings: Settings, observer: Observer) -> Result<Self, SettingsFault> {
+        let tls = if settings.base_url.is_tls() {
+            let host = settings.base_url.host().to_owned();
+            let name = ServerName::try_from(host.clone()).map_err(|_| SettingsFault::Host(host))?;
+            Some(Tls::new(name, settings.ca_certificates.as_deref())?)
+        } else {
+            None
+        };
+        let route = Route { base_url: settings.base_url.clone(), proxy: settings.proxy.clone(), tls };
+        Ok(Self { route, settings, saving: Mutex::new(None), observer })
+    }
+
+    fn request(&self, call: &Call<'_>) -> Request<Full<Bytes>> {
+        let Settings { base_url, format, paths, .. } = &self.settings;
+        let path = match paths.of(call.function, *format) {
+            Some(path) => path.to_owned(),
+            None => format!("/{}", call.function.name()),
+        };
+        let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+        let mut request = Request::new(Full::new(call.body.clone()));
+        *request.uri_mut() = format!("{}{path}{query}", base_url.path())
+            .parse()
+            .expect("the base address, the paths and the query are checked where they are made");
+        let headers = request.headers_mut();
+        let text = |value: &str| HeaderValue::from_str(value).expect("checked for printable ASCII when made");
+        headers.insert(HOST, text(&base_url.host_header()));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(ACCEPT, HeaderValue::from_static(format.accept()));
+        headers.insert("tin", text(call.device.tin.as_str()));
+        headers.insert("bhfid", text(call.device.bhf_id.as_str()));
+        if let Some(key) = call.key {
+            let mut value = text(key.reveal());
+            value.set_sensitive(true);
+            headers.insert("cmckey", value);
+        }
+        if endpoint::method(call.function) == endpoint::Method::Post {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+            if let Some(key) = call.key.filter(|_| self.settings.sign_requests) {
+                headers.insert(sign::HEADER, text(&sign::value(key, &call.body)));
+            }
+            *request.method_mut() = Method::POST;
+        }
+        request
+    }
+
+    /// A fresh connection, nothing sent on it.
+    async fn fresh(&self, within: Duration) -> Result<Connection, Unreachable> {
+        let stream = self.route.dial(within).await?;
+        Connection::over(stream).await.map_err(|why| Unreachable { at: Step::Connect, why })
+    }
+
+    /// Puts a call on the line and reads its answer, within this time.
+    async fn put(
+        &self,
+        connection: &mut Connection,
+        call: &Call<'_>,
+        within: Duration,
+    ) -> Result<Received, NoAnswer> {
+        let exchange = connection.exchange(self.request(call));
+        let mut received = timeout(within, exchange).await.unwrap_or_else(|_| {
+            let why = format!("no whole answer within {} s", within.as_secs());
+            Err(NoAnswer::InDoubt { why, http_status: None })
+        })?;
+        if let Some(key) = call.key {
+            received.body = without_key(received.body, key);
+        }
+        Ok(received)
+    }
+
+    /// A call on a connection of its own.
+    async fn ask(&self, call: &Call<'_>, limits: (Duration, Duration)) -> Result<Received, Asked> {
+        let (connect, answer) = limits;
+        let mut connection = self.fresh(connect).await.map_err(Asked::Unreachable)?;
+        self.put(&mut connection, call, answer).await.map_err(|failed| match failed {
+            NoAnswer::NotSent(why) => Asked::Unreachable(Unreachable { at: Step::Lost, why }),
+            NoAnswer::InDoubt { why, http_status } => Asked::NoAnswer(lost(why, http_status)),
+        })
+    }
+
+    fn limits(&self) -> (Duration, Duration) {
+        (self.settings.connect_timeout, self.settings.request_timeout)
+    }
+
+    fn tell(&self, call: &Call<'_>, began: Began, seen: Seen<'_>, outcome: &'static str) {
+        let received = seen.received;
+        (self.observer)(&Exchange {
+            function: Some(call.function),
+            trader_ref: call.trader_ref.clone(),
+            invoice_no: call.invoice_no,
+            started_at: began.wall,
+            took: began.at.elapsed(),
+            sent_bytes: call.body.len(),
+            received_bytes: received.map_or(0, |received| received.body.len()),
+            http_status: received.map(|received| received.http_status),
+            result_cd: received.and_then(|received| result_cd(&received.body)),
+            outcome,
+            trouble: seen.trouble.map(str::to_owned),
+        });
+    }
+}
+
+/// When an exchange began.
+#[derive(Clone, Copy)]
+struct Began {
+    at: Instant,
+    wall: SystemTime,
+}
+
+impl Began {
+    fn now() -> Self {
+        Self { at: Instant::now(), wall: SystemTime::now() }
+    }
+}
+
+/// What came of an exchange, for the observer.
+#[derive(Clone, Copy, Default)]
+struct Seen<'a> {
+    received: Option<&'a Received>,
+    trouble: Option<&'a str>,
+}
+
+impl<'a> Seen<'a> {
+    const fn answer(received: &'a Received) -> Self {
+        Self { received: Some(received), trouble: None }
+    }
+
+    const fn trouble(why: &'a str) -> Self {
+        Self { received: None, trouble: Some(why) }
+    }
+}
+
+/// Why a call on its own connection has no answer.
+enum Asked {
+    NoAnswer(Words),
+    Unreachable(Unreachable),
+}
+
+impl Asked {
+    fn into_words(self) -> Words {
+        match self {
+            Self::NoAnswer(words) => words,
+            Self::Unreachable(unreachable) => Words { message: unreachable.why, ..Words::default() },
+        }
+    }
+}
+
+impl Authority for Client {
+    async fn connect(&self) -> Result<(), Unreachable> {
+        let mut saving = self.saving.lock().await;
+        if let Some(mut kept) = saving.take()
+            && kept.used_at.elapsed() < REUSE_WITHIN
+            && kept.connection.stands().await
+        {
+            *saving = Some(kept);
+            return Ok(());
+        }
+        let began = Began::now();
+        match self.fresh(self.settings.connect_timeout).await {
+            Ok(connection) => {
+                *saving = Some(Kept { connection, used_at: Instant::now() });
+                Ok(())
+            }
+            Err(unreachable) => {
+                (self.observer)(&Exchange {
+                    function: None,
+                    trader_ref: None,
+                    invoice_no: None,
+                    started_at: began.wall,
+                    took: began.at.elapsed(),
+                    sent_bytes: 0,
+                    received_bytes: 0,
+                    http_status: None,
+                    result_cd: None,
+                    outcome: "unreachable",
+                    trouble: Some(unreachable.why.clone()),
+                });
+                Err(unreachable)
+            }
+        }
+    }
+
+    async fn save(&self, request: &FrozenRequest, device: &DeviceIdentity, key: &CmcKey) -> Sent {
+        let call = Call::filled(request, device, key);
+        let mut saving = self.saving.lock().await;
+        // Taken out: whatever ends this early, also the caller's going away, closes the connection.
+        let Some(mut kept) = saving.take() else {
+            let why = "no connection stands".to_owned();
+            return Sent::Not(Unreachable { at: Step::Lost, why });
+        };
+        let began = Began::now();
+        let received = match self.put(&mut kept.connection, &call, self.settings.request_timeout).await {
+            Ok(received) => received,
+            Err(NoAnswer::NotSent(why)) => {
+                self.tell(&call, began, Seen::trouble(&why), "not_sent");
+                return Sent::Not(Unreachable { at: Step::Lost, why });
+            }
+            Err(NoAnswer::InDoubt { why, http_status }) => {
+                self.tell(&call, began, Seen::trouble(&why), "in_doubt");
+                return Sent::InDoubt(lost(why, http_status));
+            }
+        };
+        let verdict = classify(&answer(&received));
+        self.tell(&call, began, Seen::answer(&received), outcome(&verdict));
+        if !matches!(verdict, Verdict::Unsure(_)) {
+            kept.used_at = Instant::now();
+            *saving = Some(kept);
+        }
+        Sent::Answered(verdict)
+    }
+
+    async fn look_up(&self, invoice_no: u64, device: &DeviceIdentity, key: &CmcKey) -> LookedUp {
+        let question = invoice_details::encode(self.settings.format, device, invoice_no);
+        let call = Call { invoice_no: Some(invoice_no), ..Call::filled(&question, device, key) };
+        let began = Began::now();
+        match self.ask(&call, self.limits()).await {
+            Ok(received) => {
+                let looked_up = invoice_details::read(invoice_no, &answer(&received));
+                let outcome = match looked_up {
+                    LookedUp::Absent => "absent",
+                    LookedUp::Failed(_) => "failed",
+                    LookedUp::Found(_) => "found",
+                    LookedUp::Missing(_) => "missing",
+                };
+                self.tell(&call, began, Seen::answer(&received), outcome);
+                looked_up
+            }
+            Err(asked) => {
+                let words = asked.into_words();
+                self.tell(&call, began, Seen::trouble(&words.message), "failed");
+                LookedUp::Failed(words)
+            }
+        }
+    }
+
+    async fn probe(&self, device: &DeviceIdentity, key: Option<&CmcKey>) -> Probed {
+        let format = self.settings.format;
+        let function = probe::function(format);
+        let (query, body) = match function {
+            Function::SelectOsdcStatus => (Some(probe::status_query(device)), Bytes::new()),
+            _ => (None, Bytes::from(notices(format, device, key))),
+        };
+        let call = Call { function, query, body, device, key, trader_ref: None, invoice_no: None };
+        let (connect, answered) = self.limits();
+        let began = Began::now();
+        match self.ask(&call, (connect.min(PROBE_TIMEOUT), answered.min(PROBE_TIMEOUT))).await {
+            Ok(received) => {
+                let probed = probe::read(&answer(&received));
+                let outcome = match probed {
+                    Probed::Down(_) => "down",
+                    Probed::Refused(_) => "refused",
+                    Probed::Up => "up",
+                };
+                self.tell(&call, began, Seen::answer(&received), outcome);
+                probed
+            }
+            Err(asked) => {
+                let words = asked.into_words();
+                self.tell(&call, began, Seen::trouble(&words.message), "down");
+                Probed::Down(words)
+            }
+        }
+    }
+
+    async fn initialise(&self, device: &DeviceIdentity) -> Initialised {
+        let body = Bytes::from(initialise::encode(self.settings.format, device));
+        let function = Function::SelectInitOsdcInfo;
+        let call =
+            Call { function, query: None, body, device, key: None, trader_ref: None, invoice_no: None };
+        let began = Began::now();
+        match self.ask(&call, self.limits()).await {
+            Ok(received) => {
+                self.tell(&call, began, Seen::answer(&received), "answered");
+                Initialised::Answered { http_status: received.http_status, body: received.body.to_vec() }
+            }
+            Err(Asked::NoAnswer(words)) => {
+                self.tell(&call, began, Seen::trouble(&words.message), "in_doubt");
+                Initialised::InDoubt(words.message)
+            }
+            Err(Asked::Unreachable(unreachable)) => {
+                self.tell(&call, began, Seen::trouble(&unreachable.why), "not_sent");
+                Initialised::NotSent(unreachable)
+            }
+        }
+    }
+}
+
+fn notices(format: Format, device: &DeviceIdentity, key: Option<&CmcKey>) -> Vec<u8> {
+    let now = jiff::Timestamp::now().as_second();
+    let since = KraDateTime::from_unix(now.saturating_sub(NOTICES_SINCE));
+    // Only a clock outside the years that exist gives none.
+    let since = since.or_else(|| KraDateTime::from_unix(0)).expect("1970 is a year that exists");
+    let request = probe::notices(format, device, since);
+    match key {
+        Some(key) => request.fill(key),
+        None => request.body,
+    }
+}
+
+fn answer(received: &Received) -> Answer<'_> {
+    let retry_after = received.retry_after.as_deref();
+    Answer {
+        http_status: received.http_status,
+        retry_after: retry_after.and_then(|text| retry_after::read(text, jiff::Timestamp::now())),
+        content_type: received.content_type.as_deref(),
+        body: &received.body,
+    }
+}
+
+fn lost(why: String, http_status: Option<u16>) -> Words {
+    Words { message: why, http_status, ..Words::default() }
+}
+
+fn result_cd(body: &[u8]) -> Option<String> {
+    Envelope::open(&Tree::read(body).ok()?)?.result_cd
+}
+
+const fn outcome(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Accepted(_) => "accepted",
+        Verdict::AcceptedWithoutProof(_) => "accepted_without_proof",
+        Verdict::Busy { .. } => "busy",
+        Verdict::Config(_) => "config",
+        Verdict::Device(_) => "device",
+        Verdict::Duplicate(_) => "duplicate",
+        Verdict::Odd(_) => "odd",
+        Verdict::OutOfSequence { .. } => "out_of_sequence",
+        Verdict::Refused(_) => "refused",
+        Verdict::Unsure(_) => "unsure",
+        Verdict::Wait(_) => "wait",
+    }
+}
+
+/// An answer that repeats the key must not carry it into words, records and logs.
+fn without_key(body: Bytes, key: &CmcKey) -> Bytes {
+    const MASK: &[u8] = b"****";
+    let key = key.reveal().as_bytes();
+    let mut rest: &[u8] = &body;
+    let mut masked = Vec::new();
+    while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
+        masked.extend_from_slice(&rest[..at]);
+        masked.extend_from_slice(MASK);
+        rest = &rest[at + key.len()..];
+    }
+    if masked.is_empty() && rest.len() == body.len() {
+        return body;
+    }
+    masked.extend_from_slice(rest);
+    Bytes::from(masked)
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

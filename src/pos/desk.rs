@@ -1,0 +1,270 @@
+//! From what a till asks to what it is answered, whichever way it came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::header::{ALLOW, HeaderValue};
+use tracing::{error, info};
+
+use super::refusal::{Refusal, Unavailable};
+use super::reply::{Reply, SaleList};
+use super::routes::{Call, route};
+use super::{
+    DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts, SaleFacts, SaleRequest, SaleState, Waiting,
+    parse_device_request, without_prefix,
+};
+use crate::fiscal::{KraDateTime, Label, Registration};
+use crate::gateway::ports::{Authority, Clock, Ledger, LedgerError, Registry, Sale, StoreHealth};
+use crate::gateway::{Posted, Refused, Registered, Taken, Taking, Watch, register_device};
+use crate::http::{Answer, Peer, Request};
+use crate::queue::Status;
+use crate::status::alerts;
+
+/// When asking again is worth while: KRA is there and the sale is on its way.
+const SOON: u64 = 2;
+/// The same: KRA is away.
+const LATER: u64 = 30;
+
+/// Answers tills.
+#[derive(Debug)]
+pub struct Desk<L, A, C> {
+    /// Takes sales.
+    pub taking: Taking<L, C>,
+    /// Knows how everything is.
+    pub watch: Arc<Watch<L, A, C>>,
+    /// The host of KRA's portal, for the link in the QR code.
+    pub portal: String,
+    /// One registration at a time.
+    pub registering: tokio::sync::Mutex<()>,
+}
+
+impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
+    /// One request over HTTP.
+    pub async fn answer(&self, request: Request) -> Answer {
+        let origin = match request.peer {
+            Peer::Tcp(_) => "tcp",
+            Peer::Unix { .. } => "unix",
+        };
+        let reply = match route(&request) {
+            Ok(call) => self.reply(call, origin, "").await,
+            Err(refusal) => refusal.into(),
+        };
+        let status = StatusCode::from_u16(reply.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = Answer::bytes(status, HeaderValue::from_static("application/json"), reply.body());
+        if let Some(seconds) = reply.retry_after() {
+            answer = answer.retry_after(seconds);
+        }
+        match reply.allow() {
+            Some(methods) => answer.with(ALLOW, HeaderValue::from_static(methods)),
+            None => answer,
+        }
+    }
+
+    /// One call, by whichever carrier. `origin`: the port or socket; `prefix`: put before the register's own numbers.
+    pub async fn reply(&self, call: Call, origin: &str, prefix: &str) -> Reply {
+        let result = match call {
+            Call::DeviceStatus => Ok(Reply::DeviceStatus(Box::new(self.device_status()))),
+            Call::Health => Ok(Reply::Health(self.health().await)),
+            Call::InitDevice(body) => self.init_device(&body).await,
+            Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
+            Call::PostSale { body, wait } => self.post_sale(&body, origin, prefix, wait).await,
+            Call::ShowSale { trader_ref, wait } => self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await,
+        };
+        result.unwrap_or_else(Reply::from)
+    }
+
+    async fn post_sale(
+        &self,
+        body: &[u8],
+        origin: &str,
+        prefix: &str,
+        wait: Option<Duration>,
+    ) -> Result<Reply, Refusal> {
+        let SaleRequest { draft, faults } = SaleRequest::parse(body, prefix)?;
+        match self.taking.accept(Posted { draft, faults }, origin, wait).await {
+            Ok(Taken { sale, repeat: false }) => {
+                let seq = sale.seq;
+                info!(seq, trd_invc_no = %sale.invoice.trader_ref, total = %sale.invoice.total, status = sale.status.word(), "sale accepted");
+                // Just accepted, so it is the last in the queue.
+                let position = self.taking.ledger.counts().waiting.max(1);
+                Ok(Reply::accepted(self.state(&sale, prefix, Some(position))))
+            }
+            Ok(Taken { sale, repeat: true }) => {
+                let accepted_at = accepted_at(&sale);
+                let position = self.position(&sale).await?;
+                Ok(Reply::repeated(self.state(&sale, prefix, position).repeated(accepted_at)))
+            }
+            Err(refused) => Err(self.refusal(refused, prefix).await),
+        }
+    }
+
+    async fn refusal(&self, refused: Refused, prefix: &str) -> Refusal {
+        let unavailable = |why, retry_after| Refusal::Unavailable { why, retry_after };
+        match refused {
+            Refused::Faults(faults) => Refusal::Faults(faults),
+            Refused::Ledger(error) => ledger_refusal(&error),
+            Refused::NotRegistered => unavailable(Unavailable::NotRegistered, LATER),
+            Refused::OfflineLimit(_) => unavailable(Unavailable::OfflineLimit, LATER),
+            Refused::Reused { same_content, known } => {
+                let stored = if same_content {
+                    let position = self.position(&known).await.unwrap_or(None);
+                    let state = self.state(&known, prefix, position).repeated(accepted_at(&known));
+                    Some(Box::new(state))
+                } else {
+                    None
+                };
+                Refusal::TraderRefReused { stored }
+            }
+        }
+    }
+
+    async fn show(&self, trader_ref: &str, prefix: &str, wait: Duration) -> Result<Reply, Refusal> {
+        let found = self.taking.show(trader_ref, wait).await.map_err(|error| ledger_refusal(&error))?;
+        let sale = found.ok_or(Refusal::NotFound { what: "sale" })?;
+        let position = self.position(&sale).await?;
+        let state = self.state(&sale, prefix, position).in_full(accepted_at(&sale), &sale.signature);
+        Ok(Reply::SaleShown(Box::new(state)))
+    }
+
+    async fn list(&self, status: Option<Status>, limit: usize, before: Option<u64>) -> Result<Reply, Refusal> {
+        let (sales, next) =
+            self.taking.ledger.recent(before, status, limit).await.map_err(|error| ledger_refusal(&error))?;
+        let sales = sales.iter().map(|sale| {
+            self.state(sale, "", None).in_full(accepted_at(sale), &sale.signature)
+        });
+        Ok(Reply::Sales(SaleList { sales: sales.collect(), next }))
+    }
+
+    /// Its place in the queue, from 1, while it is pending.
+    async fn position(&self, sale: &Sale) -> Result<Option<u64>, Refusal> {
+        if sale.status != Status::Pending {
+            return Ok(None);
+        }
+        let ahead = self.taking.ledger.ahead_of(sale.seq).await.map_err(|error| ledger_refusal(&error))?;
+        Ok(Some(ahead + 1))
+    }
+
+    fn state(&self, sale: &Sale, prefix: &str, position: Option<u64>) -> SaleState {
+        let ledger = &self.taking.ledger;
+        let device = ledger.device();
+        let sight = self.taking.progress.sight();
+        let waiting = position.map(|position| Waiting {
+            position,
+            retry_after: if sight.flows { SOON } else { LATER },
+            in_doubt: sale.in_doubt(),
+            next_check: sight
+                .next_check
+                .filter(|_| sale.in_doubt())
+                .and_then(|seconds| i64::try_from(seconds).ok())
+                .and_then(|seconds| KraDateTime::from_unix(self.taking.clock.kra_now().unix() + seconds)),
+        });
+        let label = Label::original(sale.invoice.receipt_type, sale.invoice.sales_type);
+        SaleState::of(&SaleFacts {
+            trader_ref: without_prefix(sale.invoice.trader_ref.as_str(), prefix),
+            status: sale.status,
+            label: label.expect("an invoice is of a kind that has a label"),
+            running_number: sale.seq,
+            record_hash: &sale.hash,
+            signature: &sale.signature,
+            device: &sale.invoice.device,
+            registration: device.registration(),
+            portal_host: &self.portal,
+            invoice_no: sale.invoice_no,
+            proof: sale.proof.as_ref(),
+            words: sale.words.as_ref(),
+            waiting,
+        })
+        .with_attention(ledger.counts().rejected)
+    }
+
+    async fn init_device(&self, body: &[u8]) -> Result<Reply, Refusal> {
+        let identity = parse_device_request(body)?;
+        let _one = self.registering.lock().await;
+        let ledger = self.taking.ledger.as_ref();
+        let registered = register_device(identity, true, ledger, self.watch.authority.as_ref()).await;
+        match registered.map_err(|error| ledger_refusal(&error))? {
+            Registered::Already(_, registration) => Ok(Reply::DeviceActive(DeviceActive::again(&registration))),
+            Registered::Away(words) => Err(Refusal::KraAway {
+                message: words.message,
+                retry_after: LATER,
+                result_cd: words.result_cd,
+            }),
+            Registered::Differs(_) => Err(Refusal::DeviceDiffers),
+            Registered::Now(_, registration, key) => {
+                self.taking.progress.nudge();
+                Ok(Reply::DeviceActive(DeviceActive::first(&registration, &key)))
+            }
+            Registered::Refused(words) => Err(Refusal::KraRefused {
+                message: words.message,
+                retry_after: LATER,
+                result_cd: words.result_cd,
+            }),
+        }
+    }
+
+    fn device_status(&self) -> DeviceStatus {
+        let snapshot = self.watch.snapshot();
+        let device = self.taking.ledger.device();
+        let contact = self.taking.progress.sight().last_contact_ms;
+        let contact = contact.and_then(|millis| KraDateTime::from_unix(millis.div_euclid(1000)));
+        let registration: Option<&Registration> = device.registration();
+        DeviceStatus::new(
+            device.identity(),
+            registration,
+            &snapshot.device.status,
+            (line(snapshot.kra.up), contact),
+            &snapshot.public_key,
+            counts(&snapshot.queue),
+        )
+    }
+
+    async fn health(&self) -> Health {
+        let snapshot = self.watch.fresh_snapshot().await;
+        let status = match (snapshot.store.works, alerts(&snapshot).is_empty()) {
+            (false, _) => HealthWord::Unhealthy,
+            (true, true) => HealthWord::Healthy,
+            (true, false) => HealthWord::Degraded,
+        };
+        Health {
+            status,
+            kra: line(snapshot.kra.up),
+            db: line(snapshot.store.works),
+            queue: counts(&snapshot.queue),
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}
+
+fn accepted_at(sale: &Sale) -> KraDateTime {
+    KraDateTime::from_unix(sale.accepted_ms.div_euclid(1000)).unwrap_or(sale.invoice.confirmed_at)
+}
+
+const fn line(up: bool) -> LineWord {
+    if up { LineWord::Up } else { LineWord::Down }
+}
+
+const fn counts(queue: &crate::status::QueueSnapshot) -> QueueCounts {
+    QueueCounts {
+        waiting: queue.waiting,
+        in_doubt: queue.in_doubt,
+        parked: queue.parked,
+        rejected: queue.rejected,
+        oldest_age_seconds: queue.oldest_age_seconds,
+    }
+}
+
+fn ledger_refusal(error: &LedgerError) -> Refusal {
+    let (why, retry_after) = match error {
+        LedgerError::DiskLow => (Unavailable::DiskLow, LATER),
+        LedgerError::Failed(why) => {
+            error!(why, "the store failed");
+            (Unavailable::StoreFailed, LATER)
+        }
+        LedgerError::Full => (Unavailable::QueueFull, LATER),
+        LedgerError::Stopping => (Unavailable::Stopping, SOON),
+        LedgerError::TooLarge => return Refusal::TooLarge { limit: 1 << 20 },
+    };
+    Refusal::Unavailable { why, retry_after }
+}
+

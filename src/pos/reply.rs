@@ -1,0 +1,165 @@
+//! What a till is answered: one body for HTTP and serial.
+
+use serde::Serialize;
+
+use crate::queue::Status;
+
+use super::device_reply::{DeviceActive, DeviceStatus, Health, HealthWord};
+use super::refusal::{Refusal, RefusalBody};
+use super::sale_state::SaleState;
+
+/// The longest body that a serial frame carries, in bytes.
+pub const SERIAL_LIMIT: usize = 65_535;
+
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// The device is registered.
+    DeviceActive(DeviceActive),
+    /// How the device is.
+    DeviceStatus(Box<DeviceStatus>),
+    /// How the gateway is.
+    Health(Health),
+    /// No.
+    Refused(Refusal),
+    /// A sale was accepted just now; this is what it has come to meanwhile.
+    SaleAccepted(Box<SaleState>),
+    /// A sale that was accepted before was posted again.
+    SaleRepeated(Box<SaleState>),
+    /// A sale's present state, asked for.
+    SaleShown(Box<SaleState>),
+    /// Several sales.
+    Sales(SaleList),
+}
+
+/// Sales, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SaleList {
+    /// The sales of this page.
+    pub sales: Vec<SaleState>,
+    /// What `before` must say for the next page; left out on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body<'a> {
+    DeviceActive(&'a DeviceActive),
+    DeviceStatus(&'a DeviceStatus),
+    Health(&'a Health),
+    Refused(RefusalBody<'a>),
+    Sale(&'a SaleState),
+    Sales(&'a SaleList),
+}
+
+/// A body as serial carries it: the status first.
+#[derive(Serialize)]
+struct Numbered<'a> {
+    st: u16,
+    #[serde(flatten)]
+    body: Body<'a>,
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Reply {
+    /// The answer to a sale that was accepted just now. One that KRA has refused meanwhile is a refusal.
+    pub fn accepted(sale: SaleState) -> Self {
+        Self::posted(sale, Self::SaleAccepted)
+    }
+
+    /// The answer to a repeat. A sale that KRA has refused is a refusal again.
+    pub fn repeated(sale: SaleState) -> Self {
+        Self::posted(sale, Self::SaleRepeated)
+    }
+
+    fn posted(sale: SaleState, reply: fn(Box<SaleState>) -> Self) -> Self {
+        let sale = Box::new(sale);
+        if sale.status() == Status::Rejected {
+            Self::Refused(Refusal::KraRejected(sale))
+        } else {
+            reply(sale)
+        }
+    }
+
+    /// The HTTP status.
+    pub fn http_status(&self) -> u16 {
+        match self {
+            Self::Refused(refusal) => refusal.http_status(),
+            Self::SaleAccepted(sale) => match sale.status() {
+                Status::Pending => 202,
+                Status::Signed => 201,
+                Status::Rejected => 422,
+                Status::AcceptedNoProof | Status::NotFiscal | Status::Parked | Status::Settled => 200,
+            },
+            Self::Health(health) if health.status == HealthWord::Unhealthy => 503,
+            Self::DeviceActive(_)
+            | Self::DeviceStatus(_)
+            | Self::Health(_)
+            | Self::SaleRepeated(_)
+            | Self::SaleShown(_)
+            | Self::Sales(_) => 200,
+        }
+    }
+
+    /// What the header `Retry-After` says, in seconds; given with every refusal that passes by itself.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after(),
+            _ => None,
+        }
+    }
+
+    /// What the header `Allow` says.
+    pub fn allow(&self) -> Option<&'static str> {
+        match self {
+            Self::Refused(refusal) => refusal.allow(),
+            _ => None,
+        }
+    }
+
+    /// The JSON body for HTTP.
+    pub fn body(&self) -> Vec<u8> {
+        written(&self.shape(usize::MAX))
+    }
+
+    /// The JSON body for serial: the status as first member `st`. Faults that do not fit a frame are left off, and
+    /// `more` says how many.
+    pub fn serial_body(&self) -> Vec<u8> {
+        let st = self.http_status();
+        let mut most_faults = match self {
+            Self::Refused(refusal) => refusal.fault_count(),
+            _ => 0,
+        };
+        loop {
+            let body = written(&Numbered { st, body: self.shape(most_faults) });
+            if body.len() <= SERIAL_LIMIT || most_faults == 0 {
+                return body;
+            }
+            most_faults /= 2;
+        }
+    }
+
+    fn shape(&self, most_faults: usize) -> Body<'_> {
+        match self {
+            Self::DeviceActive(device) => Body::DeviceActive(device),
+            Self::DeviceStatus(device) => Body::DeviceStatus(device),
+            Self::Health(health) => Body::Health(health),
+            Self::Refused(refusal) => Body::Refused(refusal.body(most_faults)),
+            Self::SaleAccepted(sale) | Self::SaleRepeated(sale) | Self::SaleShown(sale) => Body::Sale(sale),
+            Self::Sales(list) => Body::Sales(list),
+        }
+    }
+}
+
+fn written(shape: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(shape).expect("texts and numbers are always JSON")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! The table: method and path to what a till asks.
+
+use std::time::Duration;
+
+use hyper::Method;
+use hyper::body::Bytes;
+
+use super::refusal::Refusal;
+use crate::http::Request;
+use crate::queue::Status;
+
+/// The longest time that a register may ask to be kept waiting.
+const LONGEST_WAIT: u64 = 30;
+/// The most sales of one page.
+const LONGEST_PAGE: usize = 500;
+/// The sales of a page where the till does not say.
+const PAGE: usize = 50;
+
+/// What a till asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// How the device is.
+    DeviceStatus,
+    /// How the gateway is.
+    Health,
+    /// Register the device.
+    InitDevice(Bytes),
+    /// Sales, the newest first.
+    ListSales {
+        /// Only those that stand there.
+        status: Option<Status>,
+        /// The most of them.
+        limit: usize,
+        /// Only those accepted before this one.
+        before: Option<u64>,
+    },
+    /// Take this sale.
+    PostSale {
+        /// The sale.
+        body: Bytes,
+        /// How long to wait for KRA, where the till says so.
+        wait: Option<Duration>,
+    },
+    /// How this sale is.
+    ShowSale {
+        /// The register's number.
+        trader_ref: String,
+        /// How long to wait until it is final.
+        wait: Duration,
+    },
+}
+
+/// What this request asks.
+///
+/// # Errors
+/// No such path, another method, or a query that cannot be read.
+pub fn route(request: &Request) -> Result<Call, Refusal> {
+    let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+    let method = &request.method;
+    match segments.as_slice() {
+        ["api", "device", "init"] => {
+            only(method, &[Method::POST], "POST").map(|()| Call::InitDevice(request.body.clone()))
+        }
+        ["api", "device", "status"] => only(method, &[Method::GET], "GET").map(|()| Call::DeviceStatus),
+        ["api", "sales"] if *method == Method::POST => {
+            known_query(request, &["wait"])?;
+            Ok(Call::PostSale { body: request.body.clone(), wait: wait(request)? })
+        }
+        ["api", "sales"] => {
+            only(method, &[Method::GET], "GET, POST")?;
+            known_query(request, &["status", "limit", "before"])?;
+            Ok(Call::ListSales { status: status(request)?, limit: limit(request)?, before: number(request, "before")? })
+        }
+        ["api", "sales", trader_ref] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &["wait"])?;
+            let trader_ref = (*trader_ref).to_owned();
+            Ok(Call::ShowSale { trader_ref, wait: wait(request)?.unwrap_or_default() })
+        }
+        ["health"] => only(method, &[Method::GET], "GET").map(|()| Call::Health),
+        _ => Err(Refusal::NotFound { what: "path" }),
+    }
+}
+
+fn only(method: &Method, methods: &[Method], allow: &'static str) -> Result<(), Refusal> {
+    // HEAD is a GET whose body is not sent.
+    let asked = if *method == Method::HEAD { &Method::GET } else { method };
+    if methods.contains(asked) { Ok(()) } else { Err(Refusal::MethodNotAllowed { allow }) }
+}
+
+fn known_query(request: &Request, known: &[&str]) -> Result<(), Refusal> {
+    match request.query.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let name: String = name.chars().take(40).collect();
+            Err(Refusal::BadQuery(format!("{name:?} is not known here; known are: {}", known.join(", "))))
+        }
+    }
+}
+
+fn number(request: &Request, name: &str) -> Result<Option<u64>, Refusal> {
+    let Some(text) = request.query_value(name) else { return Ok(None) };
+    text.parse().map(Some).map_err(|_| Refusal::BadQuery(format!("{name} must be a whole number")))
+}
+
+fn wait(request: &Request) -> Result<Option<Duration>, Refusal> {
+    match number(request, "wait")? {
+        Some(seconds) if seconds > LONGEST_WAIT => {
+            Err(Refusal::BadQuery(format!("wait must be 0 to {LONGEST_WAIT} seconds")))
+        }
+        seconds => Ok(seconds.map(Duration::from_secs)),
+    }
+}
+
+fn limit(request: &Request) -> Result<usize, Refusal> {
+    let Some(limit) = number(request, "limit")? else { return Ok(PAGE) };
+    match usize::try_from(limit) {
+        Ok(limit @ 1..=LONGEST_PAGE) => Ok(limit),
+        _ => Err(Refusal::BadQuery(format!("limit must be 1 to {LONGEST_PAGE}"))),
+    }
+}
+
+fn status(request: &Request) -> Result<Option<Status>, Refusal> {
+    let Some(word) = request.query_value("status") else { return Ok(None) };
+    Status::from_word(word).map(Some).ok_or_else(|| {
+        let known = "accepted_no_proof, not_fiscal, parked, pending, rejected, settled, signed";
+        Refusal::BadQuery(format!("status must be one of: {known}"))
+    })
+}

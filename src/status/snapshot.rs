@@ -1,0 +1,122 @@
+//! Everything that status, health and alerts are made from, at one moment.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of everything at one moment.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Of the program.
+    pub version: String,
+    /// Which KRA: the configuration's word.
+    pub environment: String,
+    /// `xml` or `json`.
+    pub wire: String,
+    /// The device.
+    pub device: DeviceSnapshot,
+    /// The line to KRA.
+    pub kra: KraSnapshot,
+    /// The queue.
+    pub queue: QueueSnapshot,
+    /// The last sale that KRA signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_signed: Option<LastSigned>,
+    /// The store.
+    pub store: StoreSnapshot,
+    /// The Ed25519 public key that our signatures are checked with, base64.
+    pub public_key: String,
+    /// Age of the oldest unsent sale that alerts, seconds.
+    pub offline_warn_seconds: u64,
+}
+
+/// The device's part.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeviceSnapshot {
+    /// `unregistered`, `pending`, `active`, `failed` or `held`.
+    pub status: String,
+    /// KRA's id of the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// Taxpayer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tin: Option<String>,
+    /// Branch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bhf_id: Option<String>,
+    /// Serial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serial_number: Option<String>,
+    /// The sales control unit's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sdc_id: Option<String>,
+    /// Why it is not active, in KRA's words or ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// The line's part.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KraSnapshot {
+    /// It answered when last asked.
+    pub up: bool,
+    /// When it last answered, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_contact: Option<String>,
+    /// Why nothing is sent though KRA answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+    /// Why the number series stands still.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub series_stopped: Option<String>,
+}
+
+/// The queue's part.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueSnapshot {
+    /// Pending, those in doubt included.
+    pub waiting: u64,
+    /// Pending, and perhaps in KRA's books.
+    pub in_doubt: u64,
+    /// Set aside.
+    pub parked: u64,
+    /// Refused by KRA and open.
+    pub rejected: u64,
+    /// Age of the oldest pending one; 0 where none waits.
+    pub oldest_age_seconds: u64,
+}
+
+/// The last receipt.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSigned {
+    /// The register's number.
+    pub trd_invc_no: String,
+    /// KRA's number.
+    pub invc_no: u64,
+    /// KRA's time, 14 digits.
+    pub sdc_date_time: String,
+}
+
+/// The store's part.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreSnapshot {
+    /// Where it is.
+    pub dir: String,
+    /// The last record's running number.
+    pub last_record: u64,
+    /// Size of the journal, bytes.
+    pub journal_bytes: u64,
+    /// Free space on its disk, bytes.
+    pub free_bytes: u64,
+    /// Below this, new sales are refused, bytes.
+    pub min_free_bytes: u64,
+    /// The last write and sync went well.
+    pub works: bool,
+    /// What a person should know of it: a rebuilt queue, damage in finished records.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}

@@ -1,0 +1,576 @@
+//! The committer: the one thread that writes. Groups what waits, writes and syncs it, applies it to the index, answers.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use crate::queue::{Seq, Status};
+use crate::store::checkpoint::flush_and_sync;
+use crate::store::codec::{length_u32, length_u64, length_usize};
+use crate::store::effect::{Binding, Effect};
+use crate::store::entry::Entry;
+use crate::store::error::CommitError;
+use crate::store::fold::{Changes, Placed, after, subject};
+use crate::store::group::{BLOCK, HEADER, Header, OVERHEAD, Sums, seal};
+use crate::store::inbox::{Mail, Request};
+use crate::store::index::IndexError;
+use crate::store::journal::Writer;
+use crate::store::keys::checkpoint_bytes;
+use crate::store::options::{Committed, Options};
+use crate::store::record::{
+    KEY_MAX, Kind, Located, NewRecord, ORIGIN_MAX, encode_record, encoded_bound, sha256,
+};
+use crate::store::shared::Shared;
+use crate::store::standing::{Base, Checkpoint, Standing};
+
+/// More waits for the next group, so that nobody waits long for one sync.
+const GROUP_SOFT_LIMIT: usize = 1 << 20;
+/// Room kept for a segment's BASE.
+const BASE_BOUND: usize = 2048;
+
+/// Everything that changes with each group; the committer's own.
+pub(crate) struct Committer {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writer: Writer,
+    pub(crate) options: Options,
+    pub(crate) epoch: u64,
+    /// The next group's number.
+    pub(crate) number: u64,
+    /// The last record and its hash.
+    pub(crate) head: (Seq, [u8; 32]),
+    pub(crate) sums: Sums,
+    pub(crate) standing: Standing,
+    /// Written at a failure, so that the next start goes on in a new segment.
+    pub(crate) failed_marker: PathBuf,
+    pub(crate) pace: Pace,
+}
+
+/// When the next checkpoint is due.
+pub(crate) struct Pace {
+    last_commit: Instant,
+    last_checkpoint: Instant,
+    bytes: u64,
+    /// Something was committed since the last checkpoint.
+    stale: bool,
+    /// A flush is on its way: what was applied when it began.
+    flushing: Option<Flushing>,
+}
+
+struct Flushing {
+    thread: Option<JoinHandle<()>>,
+    indexed: Seq,
+    sums: Sums,
+    replay_segment: u32,
+}
+
+impl Pace {
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        Self { last_commit: now, last_checkpoint: now, bytes: 0, stale: false, flushing: None }
+    }
+
+    /// When a flush is to begin; `None`: not before something happens.
+    fn due(&self, options: &Options) -> Option<Instant> {
+        if !self.stale || self.flushing.is_some() {
+            return None;
+        }
+        if self.bytes >= options.checkpoint_bytes {
+            return Some(self.last_commit);
+        }
+        let quiet = self.last_commit.checked_add(options.checkpoint_quiet);
+        let busy = self.last_checkpoint.checked_add(options.checkpoint_every);
+        quiet.into_iter().chain(busy).min()
+    }
+}
+
+/// A group in the making.
+struct Draft {
+    buffer: Vec<u8>,
+    first_seq: Seq,
+    head: (Seq, [u8; 32]),
+    standing: Standing,
+    changes: Changes,
+    taken: Vec<(Request, Vec<Committed>)>,
+    /// Twins of documents in this group, to be answered with what becomes of those.
+    twins: Vec<(Request, String)>,
+    /// Waiters of these documents are told.
+    decided: Vec<Seq>,
+}
+
+/// What to do with a request.
+enum Considered {
+    Known(Entry),
+    Refused(CommitError),
+    /// What was found out for each record.
+    Take(Vec<Step>),
+    Twin(String),
+}
+
+/// What a record needs to be written.
+#[derive(Default)]
+struct Step {
+    /// The number that its `Used` means.
+    used: Option<u64>,
+    /// Its document as the index has it, unless this group has touched it.
+    known: Option<Entry>,
+}
+
+/// Nothing more is written in this run, for this reason.
+struct Broken(String);
+
+impl Committer {
+    /// Runs until the store is closed, abandoned or broken.
+    pub(crate) fn run(mut self) {
+        loop {
+            let mail = self.shared.inbox.wait(self.pace.due(&self.options));
+            if mail.abandon {
+                return self.stop(&CommitError::Stopping, None);
+            }
+            match self.serve(mail) {
+                Ok(None) => {}
+                Ok(Some(closed)) => return self.stop(&CommitError::Stopping, Some(closed)),
+                Err(Broken(why)) => {
+                    tracing::error!(why, "the store takes no more records; the daemon must be started again");
+                    self.shared.set_failed(&why);
+                    // Best effort: the disk may not take this either.
+                    if let Err(error) = std::fs::write(&self.failed_marker, &why) {
+                        tracing::warn!(%error, "the failure could not be noted on the disk");
+                    }
+                    return self.stop(&CommitError::Failed(why), None);
+                }
+            }
+        }
+    }
+
+    fn stop(mut self, why: &CommitError, closed: Option<oneshot::Sender<()>>) {
+        self.shared.inbox.turn_away(why);
+        if let Some(thread) = self.pace.flushing.take().and_then(|flushing| flushing.thread) {
+            // A panic there has been printed.
+            let _ = thread.join();
+        }
+        // The spares' thread and the journal's file end before anybody is told.
+        drop(self.writer);
+        drop(self.shared);
+        if let Some(closed) = closed {
+            let _ = closed.send(());
+        }
+    }
+
+    fn serve(&mut self, mut mail: Mail) -> Result<Option<oneshot::Sender<()>>, Broken> {
+        if mail.close.is_some() {
+            self.shared.inbox.shut(CommitError::Stopping);
+        }
+        let served = self.commit_all(&mut mail.requests);
+        if let Err(Broken(why)) = &served {
+            for request in mail.requests {
+                answer(request, Err(CommitError::Failed(why.clone())));
+            }
+        }
+        served?;
+        if let Some(flushed) = mail.flushed {
+            self.flushed(flushed)?;
+        }
+        if let Some(closed) = mail.close {
+            self.close()?;
+            return Ok(Some(closed));
+        }
+        if self.pace.due(&self.options).is_some_and(|due| due <= Instant::now()) {
+            self.begin_flush();
+        }
+        Ok(None)
+    }
+
+    /// Shows where the store stands, before anything is committed.
+    pub(crate) fn show(&self) {
+        let ready = self.writer.spares().ready();
+        self.shared.publish(self.head, &self.standing, &Changes::default(), ready);
+    }
+
+    /// Commits one record of the store's own, at the start.
+    pub(crate) fn commit_own(&mut self, record: &NewRecord) -> Result<(), String> {
+        let mut draft = self.begin(encoded_bound(record)).map_err(|Broken(why)| why)?;
+        self.push(&mut draft, record, Step::default());
+        self.commit(draft).map_err(|Broken(why)| why)
+    }
+
+    /// Groups and commits all requests, taking each from the line as it is dealt with.
+    fn commit_all(&mut self, requests: &mut VecDeque<Request>) -> Result<(), Broken> {
+        while !requests.is_empty() {
+            let mut draft: Option<Draft> = None;
+            while let Some(request) = requests.front() {
+                let bytes = request.records.iter().map(encoded_bound).fold(0, usize::saturating_add);
+                let considered = self.consider(draft.as_ref(), request, bytes).map_err(index_broke)?;
+                if matches!(considered, Considered::Take(_))
+                    && draft.as_ref().is_some_and(|draft| !self.fits(draft, bytes))
+                {
+                    break;
+                }
+                let Some(request) = requests.pop_front() else { break };
+                match considered {
+                    Considered::Known(entry) => answer(request, Ok(vec![Committed::Known(entry)])),
+                    Considered::Refused(why) => answer(request, Err(why)),
+                    Considered::Twin(key) => {
+                        if let Some(draft) = &mut draft {
+                            draft.twins.push((request, key));
+                        }
+                    }
+                    Considered::Take(steps) => {
+                        let mut open = match draft.take() {
+                            Some(open) => open,
+                            None => match self.begin(bytes) {
+                                Ok(open) => open,
+                                Err(broken) => {
+                                    answer(request, Err(CommitError::Failed(broken.0.clone())));
+                                    return Err(broken);
+                                }
+                            },
+                        };
+                        let committed = self.push_all(&mut open, &request, steps);
+                        open.taken.push((request, committed));
+                        draft = Some(open);
+                    }
+                }
+            }
+            if let Some(draft) = draft {
+                self.commit(draft)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fits(&self, draft: &Draft, bytes: usize) -> bool {
+        let size = draft.buffer.len() + bytes + 4;
+        size <= GROUP_SOFT_LIMIT && size.next_multiple_of(BLOCK) <= self.writer.room()
+    }
+
+    /// Checks a request against the store's rules, the index, and the group in hand.
+    fn consider(
+        &self,
+        draft: Option<&Draft>,
+        request: &Request,
+        bytes: usize,
+    ) -> Result<Considered, IndexError> {
+        if let Err(why) = check_form(&request.records) {
+            return Ok(Considered::Refused(why));
+        }
+        let limit = length_usize(self.options.segment_size) - OVERHEAD - BASE_BOUND;
+        if bytes > limit {
+            return Ok(Considered::Refused(CommitError::TooLarge { bytes, limit }));
+        }
+        let changes = draft.map(|draft| &draft.changes);
+        let mut steps = Vec::with_capacity(request.records.len());
+        // What earlier records of this request make of documents: whether it is finished, and its number.
+        let mut touched: Vec<(Seq, bool, Option<u64>)> = Vec::new();
+        for record in &request.records {
+            if let Effect::Document { key, queued, .. } = &record.effect {
+                if changes.is_some_and(|changes| changes.by_key(key).is_some()) {
+                    return Ok(Considered::Twin(key.clone()));
+                }
+                if let Some(entry) = self.shared.find(key)? {
+                    return Ok(Considered::Known(entry));
+                }
+                let waiting = self.sums.queue.count + changes.map_or(0, Changes::newly_queued);
+                if *queued && waiting >= self.options.max_documents {
+                    return Ok(Considered::Refused(CommitError::QueueFull { waiting }));
+                }
+            }
+            let Some(document) = subject(&record.effect) else {
+                steps.push(Step::default());
+                continue;
+            };
+            let earlier = touched.iter().rev().find(|(seq, ..)| *seq == document).copied();
+            let mut known = None;
+            let (finished, bound) = if let Some((_, finished, bound)) = earlier {
+                (finished, bound)
+            } else {
+                known = self.entry(changes, document)?;
+                let standing = known
+                    .as_ref()
+                    .map(|entry| (entry.status.is_finished(), entry.bound.map(|bound| bound.number)));
+                standing.unwrap_or((true, None))
+            };
+            match judge_step(&record.effect, finished, bound) {
+                Err(what) => return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what })),
+                Ok((finished, bound, used)) => {
+                    touched.push((document, finished, bound));
+                    steps.push(Step { used, known });
+                }
+            }
+        }
+        Ok(Considered::Take(steps))
+    }
+
+    fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, IndexError> {
+        match changes.and_then(|changes| changes.entry(document)) {
+            Some(entry) => Ok(Some(entry.clone())),
+            None => self.shared.index.entry(document),
+        }
+    }
+
+    /// Begins a group, in a new segment if the next `bytes` do not fit into this one.
+    fn begin(&mut self, bytes: usize) -> Result<Draft, Broken> {
+        let size = (OVERHEAD + bytes).next_multiple_of(BLOCK);
+        let roll = size > self.writer.room();
+        let mut draft = Draft {
+            buffer: Vec::with_capacity(size + BLOCK),
+            first_seq: self.head.0 + 1,
+            head: self.head,
+            standing: self.standing.clone(),
+            changes: Changes::default(),
+            taken: Vec::new(),
+            twins: Vec::new(),
+            decided: Vec::new(),
+        };
+        draft.buffer.resize(HEADER, 0);
+        if roll {
+            let declared = self.writer.roll().map_err(|error| Broken(format!("a new segment: {error}")))?;
+            let base = Base {
+                segment: self.writer.position().0,
+                declared,
+                public_key: self.shared.signer.public_key(),
+                standing: self.standing.clone(),
+            };
+            self.push(&mut draft, &own_record(&self.options, Kind::Base, base.encode()), Step::default());
+        }
+        Ok(draft)
+    }
+
+    fn push_all(&self, draft: &mut Draft, request: &Request, steps: Vec<Step>) -> Vec<Committed> {
+        let committed = request.records.iter().zip(steps).map(|(record, step)| {
+            let (seq, hash, at) = self.push(draft, record, step);
+            Committed::New { seq, hash, at }
+        });
+        committed.collect()
+    }
+
+    /// Adds a record to the group: numbers it, chains it, and works out what it does to its document.
+    fn push(&self, draft: &mut Draft, record: &NewRecord, step: Step) -> (Seq, [u8; 32], Located) {
+        let Step { used, known } = step;
+        let start = draft.buffer.len();
+        let seq = draft.head.0 + 1;
+        let length = encode_record(&mut draft.buffer, seq, &draft.head.1, record, used);
+        let bytes = &draft.buffer[start..];
+        let hash = sha256(bytes);
+        let (segment, group_at) = self.writer.position();
+        let at = Located {
+            segment,
+            offset: u32::try_from(group_at + length_u64(start)).expect("a segment is smaller than 4 GiB"),
+            length: length_u32(length),
+            crc: crc32c::crc32c(bytes),
+        };
+        draft.head = (seq, hash);
+        draft.standing.apply(record.kind, &record.effect, used, at);
+        let placed = Placed { seq, kind: record.kind, stamp: record.stamp, at, effect: &record.effect };
+        let known =
+            subject(&record.effect).and_then(|document| draft.changes.entry(document).cloned()).or(known);
+        if let Some(entry) = after(known.as_ref(), placed) {
+            if matches!(record.effect, Effect::Moved { .. }) && entry.status != Status::Pending {
+                draft.decided.push(entry.seq);
+            }
+            draft.changes.note(known, entry);
+        }
+        (seq, hash, at)
+    }
+
+    /// Writes, syncs, applies, publishes, answers; in this order.
+    fn commit(&mut self, mut draft: Draft) -> Result<(), Broken> {
+        let count = draft.head.0 + 1 - draft.first_seq;
+        if count == 0 {
+            return Ok(());
+        }
+        let sums = draft.changes.sums_after(self.sums);
+        let header = Header {
+            journal: self.shared.journal.id(),
+            epoch: self.epoch,
+            number: self.number,
+            first_seq: draft.first_seq,
+            count: u32::try_from(count).expect("a group is smaller than a segment"),
+            length: 0,
+            previous: self.head.1,
+            sums,
+        };
+        seal(&mut draft.buffer, header);
+        if let Err(error) = self.writer.append(&draft.buffer) {
+            let why = format!("writing segment {} of the journal failed: {error}", self.writer.position().0);
+            let refused = || CommitError::Failed(why.clone());
+            draft.taken.into_iter().for_each(|(request, _)| answer(request, Err(refused())));
+            draft.twins.into_iter().for_each(|(request, _)| answer(request, Err(refused())));
+            return Err(Broken(why));
+        }
+        self.number += 1;
+        self.head = draft.head;
+        self.sums = sums;
+        self.standing = draft.standing;
+        self.pace.bytes += length_u64(draft.buffer.len());
+        self.pace.last_commit = Instant::now();
+        self.pace.stale = true;
+
+        // The journal has it: trouble with the index changes no answer, only what is taken from now on.
+        let applied = self.shared.index.apply(&draft.changes, self.head.0);
+        let (segment, end) = self.writer.position();
+        self.shared.journal.extend(segment, draft.first_seq, end);
+        let ready = self.writer.spares().ready();
+        self.shared.publish(self.head, &self.standing, &draft.changes, ready);
+        draft.decided.iter().for_each(|document| self.shared.finished.tell(*document));
+        for (request, committed) in draft.taken {
+            answer(request, Ok(committed));
+        }
+        for (request, key) in draft.twins {
+            let known = draft.changes.by_key(&key).cloned();
+            let known = known.expect("a twin's document is in the same group");
+            answer(request, Ok(vec![Committed::Known(known)]));
+        }
+        applied.map_err(index_broke)
+    }
+
+    /// Lets a plain thread flush and sync the index, so that nobody waits for it.
+    fn begin_flush(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let flush = move || {
+            let flushed = flush_and_sync(&shared.index);
+            shared.inbox.post(|mail| mail.flushed = Some(flushed));
+        };
+        self.pace.last_checkpoint = Instant::now();
+        self.pace.bytes = 0;
+        match std::thread::Builder::new().name("store-checkpoint".into()).spawn(flush) {
+            Ok(thread) => self.pace.flushing = Some(self.flushing(Some(thread))),
+            Err(error) => {
+                tracing::warn!(%error, "no thread for a checkpoint; tried again later");
+                self.pace.last_commit = Instant::now();
+            }
+        }
+    }
+
+    fn flushing(&self, thread: Option<JoinHandle<()>>) -> Flushing {
+        Flushing { thread, indexed: self.head.0, sums: self.sums, replay_segment: self.writer.position().0 }
+    }
+
+    /// The index is on the disk as it was when the flush began: says so in the journal.
+    fn flushed(&mut self, flushed: Result<(), IndexError>) -> Result<(), Broken> {
+        let Some(flushing) = self.pace.flushing.take() else { return Ok(()) };
+        if let Some(thread) = flushing.thread {
+            // It has posted its result: this does not wait.
+            let _ = thread.join();
+        }
+        flushed.map_err(index_broke)?;
+        let quiet = self.head.0 == flushing.indexed;
+        let flushing = Flushing { thread: None, ..flushing };
+        self.write_checkpoint(&flushing, false)?;
+        self.pace.stale = !quiet;
+        Ok(())
+    }
+
+    /// Finishes: a last flush, a last checkpoint.
+    fn close(&mut self) -> Result<(), Broken> {
+        if let Some(thread) = self.pace.flushing.take().and_then(|flushing| flushing.thread) {
+            let _ = thread.join();
+        }
+        if self.pace.stale {
+            flush_and_sync(&self.shared.index).map_err(index_broke)?;
+            self.write_checkpoint(&self.flushing(None), true)?;
+        }
+        Ok(())
+    }
+
+    fn write_checkpoint(&mut self, flushing: &Flushing, closing: bool) -> Result<(), Broken> {
+        let body = Checkpoint {
+            indexed: flushing.indexed,
+            sums: flushing.sums,
+            replay_segment: flushing.replay_segment,
+            closing,
+            unfinished: self.shared.needed_segments(),
+            standing: self.standing.clone(),
+        }
+        .encode();
+        let mut record = own_record(&self.options, Kind::Checkpoint, body);
+        record.signature = Some([0; 64]);
+        let mut draft = self.begin(encoded_bound(&record))?;
+        let signed =
+            checkpoint_bytes(&self.shared.journal.id(), draft.head.0 + 1, &draft.head.1, &record.body);
+        record.signature = Some(self.shared.signer.sign(&signed));
+        self.push(&mut draft, &record, Step::default());
+        draft.standing.checkpointed(flushing.replay_segment);
+        self.commit(draft)
+    }
+}
+
+/// A record that the store itself writes.
+pub(crate) fn own_record(options: &Options, kind: Kind, body: Vec<u8>) -> NewRecord {
+    let stamp = (options.clock)();
+    NewRecord { kind, stamp, origin: String::new(), effect: Effect::None, body, signature: None }
+}
+
+fn answer(request: Request, result: Result<Vec<Committed>, CommitError>) {
+    // The caller may have gone; what is committed stays committed.
+    let _ = request.answer.send(result);
+}
+
+fn index_broke(error: IndexError) -> Broken {
+    Broken(format!("the index failed: {error}"))
+}
+
+/// The rules that need no look at anything but the records.
+fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
+    let invalid = |what| Err(CommitError::Invalid(what));
+    if records.is_empty() {
+        return invalid("no record");
+    }
+    let documents = records.iter().filter(|record| matches!(record.effect, Effect::Document { .. })).count();
+    if documents > 1 {
+        return invalid("more than one document");
+    }
+    for record in records {
+        if record.kind.is_own() {
+            return invalid("a kind that the store alone writes");
+        }
+        if record.origin.len() > ORIGIN_MAX {
+            return invalid("the origin is too long");
+        }
+        if record.kind == Kind::Sale && record.signature.is_none() {
+            return invalid("a sale is not signed");
+        }
+        let (key, sign) = match &record.effect {
+            Effect::Document { key, .. } => (key.len(), 0),
+            Effect::Moved { binding: Binding::Used { sign }, .. } => (1, sign.len()),
+            Effect::Series { last: Some(last), .. } => (1, last.sign.len()),
+            _ => (1, 0),
+        };
+        if key == 0 || key > KEY_MAX {
+            return invalid("the key is empty or too long");
+        }
+        if sign > 255 {
+            return invalid("KRA's signature is too long");
+        }
+    }
+    Ok(())
+}
+
+/// Whether an effect may follow on a document's standing; then its standing after it, and the number that `Used` means.
+fn judge_step(
+    effect: &Effect,
+    finished: bool,
+    bound: Option<u64>,
+) -> Result<(bool, Option<u64>, Option<u64>), &'static str> {
+    if finished {
+        return Err("is unknown or finished");
+    }
+    match effect {
+        Effect::Bound { number, .. } => Ok((false, Some(*number), None)),
+        Effect::Moved { status, binding, .. } => {
+            let finished = status.is_finished();
+            match binding {
+                Binding::Keep => Ok((finished, bound, None)),
+                Binding::Release => Ok((finished, None, None)),
+                Binding::Used { .. } => match bound {
+                    Some(number) => Ok((finished, bound, Some(number))),
+                    None => Err("has no number that could have been used"),
+                },
+            }
+        }
+        Effect::None | Effect::Document { .. } | Effect::Series { .. } => Ok((false, bound, None)),
+    }
+}

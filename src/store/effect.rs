@@ -1,0 +1,205 @@
+//! Effects: what the index must know of a record, stored beside its body so that no replay parses bodies.
+
+use crate::queue::{Seq, Status};
+use crate::store::codec::{Put, Take};
+use crate::store::record::Malformed;
+
+/// What a record changes in the queue and in the number series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing.
+    None,
+    /// A document was accepted.
+    Document {
+        /// The register's own number for it, at most [`KEY_MAX`](crate::store::KEY_MAX) bytes; known ones are not written again.
+        key: String,
+        /// The hash of the request's content.
+        content: [u8; 32],
+        /// False for training and proforma, which are [`Status::NotFiscal`] at once.
+        queued: bool,
+    },
+    /// A number was tied to a document, before its first byte leaves.
+    Bound {
+        /// The document.
+        document: Seq,
+        /// The number.
+        number: u64,
+    },
+    /// How a document stands now.
+    Moved {
+        /// The document.
+        document: Seq,
+        /// Where it stands.
+        status: Status,
+        /// Answers that counted against it.
+        attempts: u32,
+        /// Sends under its number whose outcome is unknown; while pending, more than none means in doubt.
+        unsure_sends: u32,
+        /// What becomes of its number.
+        binding: Binding,
+    },
+    /// Where the number series goes on, and what it goes on from.
+    Series {
+        /// The next number.
+        next: u64,
+        /// The last one that KRA accepted.
+        last: Option<LastAccepted>,
+    },
+}
+
+/// What becomes of the number that a document is bound to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Binding {
+    /// It stays tied to the document.
+    Keep,
+    /// It is free again; the series' next stays as it is.
+    Release,
+    /// KRA accepted it: the series goes on after it.
+    Used {
+        /// KRA's signature.
+        sign: String,
+    },
+}
+
+/// The last number that KRA accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastAccepted {
+    /// The number.
+    pub number: u64,
+    /// KRA's signature under it, at most 255 bytes.
+    pub sign: String,
+    /// The document, if it is ours.
+    pub document: Option<Seq>,
+}
+
+/// Where the number series stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeriesState {
+    /// The number that the next document is bound to.
+    pub next: u64,
+    /// The last one that KRA accepted.
+    pub last: Option<LastAccepted>,
+}
+
+impl Default for SeriesState {
+    fn default() -> Self {
+        Self { next: 1, last: None }
+    }
+}
+
+/// A status' number on the disk; never given to another.
+pub(crate) const fn status_code(status: Status) -> u8 {
+    match status {
+        Status::Pending => 1,
+        Status::Signed => 2,
+        Status::AcceptedNoProof => 3,
+        Status::Rejected => 4,
+        Status::Parked => 5,
+        Status::Settled => 6,
+        Status::NotFiscal => 7,
+    }
+}
+
+pub(crate) fn status_from(code: u8) -> Result<Status, Malformed> {
+    Ok(match code {
+        1 => Status::Pending,
+        2 => Status::Signed,
+        3 => Status::AcceptedNoProof,
+        4 => Status::Rejected,
+        5 => Status::Parked,
+        6 => Status::Settled,
+        7 => Status::NotFiscal,
+        _ => return Err(Malformed("an unknown status")),
+    })
+}
+
+/// Appends the effect's bytes.
+pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
+    match effect {
+        Effect::None => out.put_u8(0),
+        Effect::Document { key, content, queued } => {
+            out.put_u8(1);
+            out.put_short(key.as_bytes());
+            out.extend_from_slice(content);
+            out.put_u8(u8::from(*queued));
+        }
+        Effect::Bound { document, number } => {
+            out.put_u8(2);
+            out.put_u64(*document);
+            out.put_u64(*number);
+        }
+        Effect::Moved { document, status, attempts, unsure_sends, binding } => {
+            out.put_u8(3);
+            out.put_u64(*document);
+            out.put_u8(status_code(*status));
+            out.put_u32(*attempts);
+            out.put_u32(*unsure_sends);
+            match binding {
+                Binding::Keep => out.put_u8(0),
+                Binding::Release => out.put_u8(1),
+                Binding::Used { sign } => {
+                    out.put_u8(2);
+                    out.put_short(sign.as_bytes());
+                }
+            }
+        }
+        Effect::Series { next, last } => {
+            out.put_u8(4);
+            encode_series(out, *next, last.as_ref());
+        }
+    }
+}
+
+/// Reads an effect back.
+pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
+    Ok(match take.u8()? {
+        0 => Effect::None,
+        1 => Effect::Document { key: take.text()?, content: take.array()?, queued: take.flag()? },
+        2 => Effect::Bound { document: take.u64()?, number: take.u64()? },
+        3 => Effect::Moved {
+            document: take.u64()?,
+            status: status_from(take.u8()?)?,
+            attempts: take.u32()?,
+            unsure_sends: take.u32()?,
+            binding: match take.u8()? {
+                0 => Binding::Keep,
+                1 => Binding::Release,
+                2 => Binding::Used { sign: take.text()? },
+                _ => return Err(Malformed("an unknown binding")),
+            },
+        },
+        4 => {
+            let SeriesState { next, last } = decode_series(take)?;
+            Effect::Series { next, last }
+        }
+        _ => return Err(Malformed("an unknown effect")),
+    })
+}
+
+/// Appends a series' bytes; BASE and CHECKPOINT carry them too.
+pub(crate) fn encode_series(out: &mut Vec<u8>, next: u64, last: Option<&LastAccepted>) {
+    out.put_u64(next);
+    if let Some(last) = last {
+        out.put_u8(1);
+        out.put_u64(last.number);
+        out.put_short(last.sign.as_bytes());
+        out.put_u8(u8::from(last.document.is_some()));
+        out.put_u64(last.document.unwrap_or(0));
+    } else {
+        out.put_u8(0);
+    }
+}
+
+pub(crate) fn decode_series(take: &mut Take<'_>) -> Result<SeriesState, Malformed> {
+    let next = take.u64()?;
+    let last = if take.flag()? {
+        let number = take.u64()?;
+        let sign = take.text()?;
+        let known = take.flag()?;
+        let document = take.u64()?;
+        Some(LastAccepted { number, sign, document: known.then_some(document) })
+    } else {
+        None
+    };
+    Ok(SeriesState { next, last })
+}

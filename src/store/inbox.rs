@@ -1,0 +1,133 @@
+//! What waits for the committer: a bounded line between the async world and one thread.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::store::error::CommitError;
+use crate::store::index::IndexError;
+use crate::store::options::Committed;
+use crate::store::record::NewRecord;
+
+/// One commit that waits.
+pub(crate) struct Request {
+    pub(crate) records: Vec<NewRecord>,
+    pub(crate) answer: oneshot::Sender<Result<Vec<Committed>, CommitError>>,
+    /// Its place in the line, free again when it is answered.
+    _place: OwnedSemaphorePermit,
+}
+
+/// What the committer is woken for.
+#[derive(Default)]
+pub(crate) struct Mail {
+    pub(crate) requests: VecDeque<Request>,
+    /// The index was flushed and synced, or not.
+    pub(crate) flushed: Option<Result<(), IndexError>>,
+    /// Finish what waits, write a checkpoint, stop; then tell.
+    pub(crate) close: Option<oneshot::Sender<()>>,
+    /// Stop at once.
+    pub(crate) abandon: bool,
+}
+
+impl Mail {
+    fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.flushed.is_none() && self.close.is_none() && !self.abandon
+    }
+}
+
+/// The line.
+pub(crate) struct Inbox {
+    state: Mutex<State>,
+    arrived: Condvar,
+    places: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct State {
+    mail: Mail,
+    /// Why nothing more is taken.
+    shut: Option<CommitError>,
+    /// The committer has stopped: nobody reads mail any more.
+    gone: bool,
+}
+
+impl Inbox {
+    pub(crate) fn new(places: usize) -> Self {
+        let places = places.clamp(1, Semaphore::MAX_PERMITS);
+        Self { state: Mutex::default(), arrived: Condvar::new(), places: Arc::new(Semaphore::new(places)) }
+    }
+
+    /// Hands a commit in and waits for its answer. Dropping the future does not take the commit back.
+    pub(crate) async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, CommitError> {
+        let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
+            return Err(CommitError::Stopping);
+        };
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if let Some(why) = &state.shut {
+                return Err(why.clone());
+            }
+            state.mail.requests.push_back(Request { records, answer, _place: place });
+        }
+        self.arrived.notify_one();
+        answered.await.unwrap_or_else(|_| Err(CommitError::Failed("the committer stopped".into())))
+    }
+
+    /// Waits for mail, at the longest until `until`; empty mail means that the time has come.
+    pub(crate) fn wait(&self, until: Option<Instant>) -> Mail {
+        let mut state = self.state();
+        while state.mail.is_empty() {
+            let Some(until) = until else {
+                state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+            else {
+                break;
+            };
+            state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::take(&mut state.mail)
+    }
+
+    /// Puts something into the committer's mail; once it has stopped, that is dropped.
+    pub(crate) fn post(&self, change: impl FnOnce(&mut Mail)) {
+        let mut state = self.state();
+        if state.gone {
+            change(&mut Mail::default());
+        } else {
+            change(&mut state.mail);
+        }
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Takes nothing more, for this reason; the first reason stays.
+    pub(crate) fn shut(&self, why: CommitError) {
+        self.state().shut.get_or_insert(why);
+    }
+
+    /// The committer stops: takes nothing more and answers all who still wait with the reason.
+    pub(crate) fn turn_away(&self, why: &CommitError) {
+        let mail = {
+            let mut state = self.state();
+            state.shut.get_or_insert_with(|| why.clone());
+            state.gone = true;
+            std::mem::take(&mut state.mail)
+        };
+        for request in mail.requests {
+            // Its caller may have gone.
+            let _ = request.answer.send(Err(why.clone()));
+        }
+        if let Some(close) = mail.close {
+            let _ = close.send(());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,345 @@
+//! sled: where each document stands and how it is found. Headers only, never bodies; all of it follows from the journal.
+//!
+//! | tree | key | value | written when |
+//! |---|---|---|---|
+//! | `queue` | running number | key, content hash, acceptance, place of the sale | accepted; removed when finished |
+//! | `state` | running number | status, attempts, number, place of the outcome | each step; removed when finished |
+//! | `by_key` | the register's number | running number; the whole entry once finished | accepted, finished |
+//! | `meta` | `applied`, `format`, `journal` | last applied record, layout, journal id | each group, once, once |
+//!
+//! A reader beside the committer sees a document whole: rows of a new one are written `state`, `queue`, `by_key`, those of
+//! a finished one `by_key`, `queue`, `state`.
+
+use std::cell::Cell;
+use std::ops::Bound as Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sled::{Db, IVec, Tree};
+
+use crate::queue::Seq;
+use crate::store::entry::{Entry, Keyed, keyed, open_entry, seq_key};
+use crate::store::fold::{Change, Changes, Tally};
+use crate::store::group::{Sums, TreeSum};
+
+const FORMAT: u64 = 1;
+
+/// sled said no, or its rows make no sense. The index is not used any more in this run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct IndexError(pub(crate) String);
+
+/// The open index.
+pub(crate) struct Index {
+    path: PathBuf,
+    db: Db,
+    queue: Tree,
+    state: Tree,
+    by_key: Tree,
+    meta: Tree,
+    /// The first error: after one, a handle's reads may quietly stop short, so nothing more is asked.
+    dead: Mutex<Option<IndexError>>,
+    walk: Mutex<KeyWalk>,
+}
+
+/// How far the check of `by_key` has come. Changes are taken into what is expected, and behind its position into what was
+/// found, as they are made.
+#[derive(Debug, Default)]
+struct KeyWalk {
+    position: Option<IVec>,
+    found: TreeSum,
+    expected: TreeSum,
+    running: bool,
+}
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside sled just now; for the panic hook.
+pub(crate) fn inside_sled() -> bool {
+    INSIDE.with(Cell::get)
+}
+
+impl Index {
+    /// Opens or makes the index in `path`, for this journal.
+    pub(crate) fn open(path: &Path, journal: &[u8; 16]) -> Result<Self, IndexError> {
+        INSIDE.with(|inside| inside.set(true));
+        let opened = Self::open_inside(path, journal);
+        INSIDE.with(|inside| inside.set(false));
+        opened
+    }
+
+    fn open_inside(path: &Path, journal: &[u8; 16]) -> Result<Self, IndexError> {
+        let db = sled::Config::new()
+            .path(path)
+            .cache_capacity(4 << 20)
+            .flush_every_ms(Some(500))
+            .mode(sled::Mode::LowSpace)
+            .open()
+            .map_err(said)?;
+        let tree = |name: &str| db.open_tree(name).map_err(said);
+        let (queue, state, by_key, meta) = (tree("queue")?, tree("state")?, tree("by_key")?, tree("meta")?);
+        match (meta.get("format").map_err(said)?, meta.get("journal").map_err(said)?) {
+            (None, None) if queue.is_empty() && state.is_empty() && by_key.is_empty() => {
+                meta.insert("format", &FORMAT.to_be_bytes()).map_err(said)?;
+                meta.insert("journal", journal).map_err(said)?;
+            }
+            (Some(format), Some(id)) if format == FORMAT.to_be_bytes() && id == journal => {}
+            _ => return Err(IndexError("it is of another layout or another journal".into())),
+        }
+        let has_blobs = std::fs::read_dir(path.join("blobs")).is_ok_and(|mut files| files.next().is_some());
+        if has_blobs {
+            return Err(IndexError("it has blobs, which are never synced".into()));
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            db,
+            queue,
+            state,
+            by_key,
+            meta,
+            dead: Mutex::default(),
+            walk: Mutex::default(),
+        })
+    }
+
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// An unfinished document.
+    pub(crate) fn entry(&self, seq: Seq) -> Result<Option<Entry>, IndexError> {
+        self.ask(|| {
+            let Some(header) = self.queue.get(seq_key(seq)).map_err(said)? else { return Ok(None) };
+            let Some(standing) = self.state.get(seq_key(seq)).map_err(said)? else { return Ok(None) };
+            open_entry(seq, &header, &standing).map(Some).map_err(said)
+        })
+    }
+
+    /// Any document, by the register's own number.
+    pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, IndexError> {
+        // A document that finishes between two looks is found finished at the next one.
+        for _ in 0..4 {
+            let Some(value) = self.ask(|| self.by_key.get(key).map_err(said))? else { return Ok(None) };
+            match keyed(key.as_bytes(), &value).map_err(said)? {
+                Keyed::Finished(entry) => return Ok(Some(*entry)),
+                Keyed::Open(seq) => {
+                    if let Some(entry) = self.entry(seq)? {
+                        return Ok(Some(entry));
+                    }
+                }
+            }
+        }
+        self.fail(IndexError(format!("`by_key` says that {key} is unfinished, `queue` does not know it")))
+    }
+
+    /// Unfinished documents after `after`, in order of acceptance.
+    pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, IndexError> {
+        self.ask(|| {
+            let from = after.map_or(Range::Unbounded, |seq| Range::Excluded(seq_key(seq)));
+            let mut found = Vec::new();
+            for row in self.queue.range((from, Range::Unbounded)) {
+                if found.len() >= limit {
+                    break;
+                }
+                let (key, header) = row.map_err(said)?;
+                let seq = seq_of(&key)?;
+                if let Some(standing) = self.state.get(&key).map_err(said)? {
+                    found.push(open_entry(seq, &header, &standing).map_err(said)?);
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    /// The last record whose effect is in the trees.
+    pub(crate) fn applied(&self) -> Result<Seq, IndexError> {
+        self.ask(|| {
+            let applied = self.meta.get("applied").map_err(said)?;
+            let last = self.queue.last().map_err(said)?;
+            let applied = applied.map_or(Ok(0), |value| seq_of(&value))?;
+            Ok(last.map_or(Ok(0), |(key, _)| seq_of(&key))?.max(applied))
+        })
+    }
+
+    /// Puts a group's changes into the trees, the applied record last. Repeating it changes nothing.
+    pub(crate) fn apply(&self, changes: &Changes, applied: Seq) -> Result<(), IndexError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        self.ask(|| {
+            for change in changes.iter() {
+                self.apply_one(change)?;
+            }
+            self.meta.insert("applied", &seq_key(applied)).map_err(said)?;
+            Ok(())
+        })
+    }
+
+    fn apply_one(&self, Change { before, after }: &Change) -> Result<(), IndexError> {
+        let seq = seq_key(after.seq);
+        let old = before.as_ref().map(Entry::rows);
+        let new = after.rows();
+        if let Some((header, standing)) = &new.open {
+            self.state.insert(seq, standing.as_slice()).map_err(said)?;
+            if old.as_ref().and_then(|rows| rows.open.as_ref()).is_none_or(|(old, _)| old != header) {
+                self.queue.insert(seq, header.as_slice()).map_err(said)?;
+            }
+        }
+        if old.as_ref().is_none_or(|old| old.key != new.key) {
+            self.put_key(after.key.as_bytes(), &new.key)?;
+        }
+        if new.open.is_none() {
+            self.forget_open(after.seq)?;
+        }
+        Ok(())
+    }
+
+    fn forget_open(&self, seq: Seq) -> Result<(), IndexError> {
+        self.queue.remove(seq_key(seq)).map_err(said)?;
+        self.state.remove(seq_key(seq)).map_err(said)?;
+        Ok(())
+    }
+
+    /// In a replay: the record's document is no longer unfinished, whatever half of its rows is still there.
+    pub(crate) fn clear_finished(&self, seq: Seq) -> Result<(), IndexError> {
+        self.ask(|| self.forget_open(seq))
+    }
+
+    fn put_key(&self, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+        let mut walk = self.walk();
+        let old = self.by_key.insert(key, value).map_err(said)?;
+        if walk.running {
+            let change = |sum: &mut TreeSum| {
+                if let Some(old) = &old {
+                    sum.remove(key, old);
+                }
+                sum.add(key, value);
+            };
+            change(&mut walk.expected);
+            if walk.position.as_ref().is_some_and(|position| key <= &position[..]) {
+                change(&mut walk.found);
+            }
+        }
+        Ok(())
+    }
+
+    /// Walks `queue` and `state` whole: their sums, and the counts over the documents.
+    pub(crate) fn survey(&self) -> Result<(Sums, Tally), IndexError> {
+        self.ask(|| {
+            let mut sums = Sums::default();
+            let mut tally = Tally::default();
+            let mut states = self.state.iter();
+            for row in &self.queue {
+                let (key, header) = row.map_err(said)?;
+                let Some(state) = states.next() else {
+                    return Err(IndexError("`state` has fewer documents than `queue`".into()));
+                };
+                let (state_key, standing) = state.map_err(said)?;
+                if state_key != key {
+                    return Err(IndexError("`queue` and `state` hold different documents".into()));
+                }
+                sums.queue.add(&key, &header);
+                sums.state.add(&key, &standing);
+                tally.count(&open_entry(seq_of(&key)?, &header, &standing).map_err(said)?);
+            }
+            if states.next().is_some() {
+                return Err(IndexError("`state` has more documents than `queue`".into()));
+            }
+            Ok((sums, tally))
+        })
+    }
+
+    /// Keys of documents accepted after `seq`: what the journal lost, if it ends there.
+    pub(crate) fn keys_after(&self, seq: Seq) -> Result<Vec<String>, IndexError> {
+        self.ask(|| {
+            let mut lost = Vec::new();
+            for row in &self.by_key {
+                let (key, value) = row.map_err(said)?;
+                let document = match keyed(&key, &value).map_err(said)? {
+                    Keyed::Open(document) => document,
+                    Keyed::Finished(entry) => entry.seq,
+                };
+                if document > seq {
+                    lost.push(String::from_utf8_lossy(&key).into_owned());
+                }
+            }
+            Ok(lost)
+        })
+    }
+
+    /// Begins the check of `by_key` against what the journal says it holds.
+    pub(crate) fn begin_walk(&self, expected: TreeSum) {
+        *self.walk() = KeyWalk { running: true, expected, ..KeyWalk::default() };
+    }
+
+    /// Takes up to `limit` more keys into the check. At the end: whether the tree is as expected.
+    pub(crate) fn walk_on(&self, limit: usize) -> Result<Option<bool>, IndexError> {
+        self.ask(|| {
+            let mut walk = self.walk();
+            let from = walk.position.clone().map_or(Range::Unbounded, Range::Excluded);
+            let mut taken = 0;
+            for row in self.by_key.range((from, Range::Unbounded)).take(limit) {
+                let (key, value) = row.map_err(said)?;
+                walk.found.add(&key, &value);
+                walk.position = Some(key);
+                taken += 1;
+            }
+            if taken == limit {
+                return Ok(None);
+            }
+            walk.running = false;
+            Ok(Some(walk.found == walk.expected))
+        })
+    }
+
+    /// Writes out what sled holds in memory; not yet durable. Blocks; on a plain thread only.
+    pub(crate) fn flush(&self) -> Result<(), IndexError> {
+        self.ask(|| self.db.flush().map(|_| ()).map_err(said))
+    }
+
+    /// It is not to be used any more.
+    pub(crate) fn condemn(&self, why: &str) {
+        self.dead().get_or_insert_with(|| IndexError(why.to_owned()));
+    }
+
+    /// Why it is not used any more.
+    pub(crate) fn trouble(&self) -> Option<IndexError> {
+        self.dead().clone()
+    }
+
+    /// Runs `question` inside sled, unless the index is dead; it is, after the first error.
+    fn ask<T>(&self, question: impl FnOnce() -> Result<T, IndexError>) -> Result<T, IndexError> {
+        if let Some(error) = self.trouble() {
+            return Err(error);
+        }
+        let before = INSIDE.with(|inside| inside.replace(true));
+        let answer = question();
+        INSIDE.with(|inside| inside.set(before));
+        answer.or_else(|error| self.fail(error))
+    }
+
+    fn fail<T>(&self, error: IndexError) -> Result<T, IndexError> {
+        self.dead().get_or_insert_with(|| error.clone());
+        Err(error)
+    }
+
+    fn dead(&self) -> MutexGuard<'_, Option<IndexError>> {
+        self.dead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn walk(&self) -> MutexGuard<'_, KeyWalk> {
+        self.walk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn seq_of(bytes: &[u8]) -> Result<Seq, IndexError> {
+    let bytes = bytes.try_into().map_err(|_| IndexError("a running number is not 8 bytes long".into()))?;
+    Ok(Seq::from_be_bytes(bytes))
+}
+
+fn said(error: impl std::fmt::Display) -> IndexError {
+    IndexError(error.to_string())
+}

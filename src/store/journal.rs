@@ -1,0 +1,337 @@
+//! The journal's segments: finding and reading them, and the one writer at their end.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::queue::Seq;
+use crate::store::codec::{Take, length_u64, length_usize};
+use crate::store::disk::{Disk, DiskFile};
+use crate::store::error::ReadError;
+use crate::store::group::{Header, record_bytes};
+use crate::store::options::Damage;
+use crate::store::record::{Kind, Located, Malformed, Record, decode_record};
+use crate::store::scan::{Surveyed, survey};
+use crate::store::spares::Spares;
+
+/// Files that are kept open for reading.
+const OPEN_FILES: usize = 16;
+
+/// A segment's file name.
+pub(crate) fn segment_name(segment: u32) -> String {
+    format!("{segment:010}.log")
+}
+
+/// The segment that a file name means.
+pub(crate) fn segment_number(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".log")?;
+    if digits.len() == 10 && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        digits.parse().ok()
+    } else {
+        None
+    }
+}
+
+/// Segment numbers and file lengths, ascending.
+pub(crate) fn list_segments(disk: &dyn Disk) -> io::Result<Vec<(u32, u64)>> {
+    let mut found: Vec<_> = disk
+        .list()?
+        .into_iter()
+        .filter_map(|(name, length)| segment_number(&name).map(|segment| (segment, length)))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Reads a whole segment into `buffer`.
+pub(crate) fn read_segment(disk: &dyn Disk, segment: u32, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let file = disk.open(&segment_name(segment))?;
+    let length = usize::try_from(file.length()?).map_err(|_| io::Error::other("larger than the memory"))?;
+    fill(&*file, length, buffer)
+}
+
+fn fill(file: &dyn DiskFile, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.resize(length, 0);
+    let read = file.read_at(buffer, 0)?;
+    buffer.truncate(read);
+    Ok(())
+}
+
+/// What is known of a segment without reading it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment {
+    /// Its first record.
+    pub(crate) first_seq: Seq,
+    /// How far it may be read: everything up to here is synced.
+    pub(crate) end: u64,
+}
+
+/// The journal as readers see it: only what is synced.
+pub(crate) struct Journal {
+    disk: Arc<dyn Disk>,
+    id: [u8; 16],
+    state: Mutex<State>,
+}
+
+struct State {
+    segments: BTreeMap<u32, Segment>,
+    open: BTreeMap<u32, Arc<dyn DiskFile>>,
+}
+
+impl Journal {
+    pub(crate) fn new(disk: Arc<dyn Disk>, id: [u8; 16], segments: BTreeMap<u32, Segment>) -> Self {
+        Self { disk, id, state: Mutex::new(State { segments, open: BTreeMap::new() }) }
+    }
+
+    pub(crate) const fn id(&self) -> [u8; 16] {
+        self.id
+    }
+
+    /// After a group was synced: the segment may be read up to `end`.
+    pub(crate) fn extend(&self, segment: u32, first_seq: Seq, end: u64) {
+        self.state().segments.entry(segment).or_insert(Segment { first_seq, end }).end = end;
+    }
+
+    /// How many segments there are, and the bytes in them.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        let state = self.state();
+        (length_u64(state.segments.len()), state.segments.values().map(|segment| segment.end).sum())
+    }
+
+    /// One record, its checksum checked.
+    pub(crate) fn read(&self, at: Located) -> Result<Record, ReadError> {
+        let file = self.file(at.segment)?;
+        let mut bytes = vec![0; length_usize(at.length)];
+        let read =
+            file.read_at(&mut bytes, u64::from(at.offset)).map_err(|error| io_error(at.segment, &error))?;
+        let damaged = |what: &str| damaged(at.segment, u64::from(at.offset), what.to_owned());
+        if read != bytes.len() {
+            return Err(damaged("the segment ends inside a record"));
+        }
+        if crc32c::crc32c(&bytes) != at.crc {
+            return Err(damaged("a record's checksum does not hold"));
+        }
+        decode_record(&bytes).map_err(|Malformed(what)| damaged(what))
+    }
+
+    /// Records before `before` (all, if `None`), newest first.
+    pub(crate) fn before(
+        &self,
+        before: Option<Seq>,
+        kind: Option<Kind>,
+        limit: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        let before = before.unwrap_or(Seq::MAX);
+        let segments = self.segments();
+        let mut found = Vec::new();
+        let mut buffer = Vec::new();
+        for (index, (number, segment)) in segments.iter().enumerate().rev() {
+            if found.len() >= limit {
+                break;
+            }
+            if segment.first_seq >= before {
+                continue;
+            }
+            let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
+            let surveyed = self.load(*number, *segment, next, &mut buffer)?;
+            for (offset, header) in surveyed.groups.iter().rev() {
+                if header.first_seq < before && found.len() < limit {
+                    let wanted = |seq| seq < before;
+                    let mut group = select(&buffer, *number, *offset, header, kind, wanted)?;
+                    group.reverse();
+                    group.truncate(limit - found.len());
+                    found.append(&mut group);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Records after `after` (all, if `None`), oldest first.
+    pub(crate) fn after(
+        &self,
+        after: Option<Seq>,
+        kind: Option<Kind>,
+        limit: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        let after = after.unwrap_or(0);
+        let segments = self.segments();
+        let mut found = Vec::new();
+        let mut buffer = Vec::new();
+        for (index, (number, segment)) in segments.iter().enumerate() {
+            let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
+            if next.is_some_and(|next| next <= after.saturating_add(1)) {
+                continue;
+            }
+            if found.len() >= limit {
+                break;
+            }
+            let surveyed = self.load(*number, *segment, next, &mut buffer)?;
+            for (offset, header) in &surveyed.groups {
+                if header.last_seq() > after && found.len() < limit {
+                    let mut group = select(&buffer, *number, *offset, header, kind, |seq| seq > after)?;
+                    group.truncate(limit - found.len());
+                    found.append(&mut group);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn segments(&self) -> Vec<(u32, Segment)> {
+        self.state().segments.iter().map(|(number, segment)| (*number, *segment)).collect()
+    }
+
+    /// Reads what is synced of a segment; an error if that is not whole groups up to the next segment's first record.
+    fn load(
+        &self,
+        number: u32,
+        segment: Segment,
+        next: Option<Seq>,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Surveyed, ReadError> {
+        let file = self.file(number)?;
+        let length = usize::try_from(segment.end).unwrap_or(usize::MAX);
+        fill(&*file, length, buffer).map_err(|error| io_error(number, &error))?;
+        let surveyed = survey(number, buffer, &self.id);
+        let ends = surveyed.groups.last().map(|(_, header)| header.last_seq().saturating_add(1));
+        let whole = match next {
+            Some(next) => ends == Some(next),
+            None => surveyed.end == segment.end,
+        };
+        if whole { Ok(surveyed) } else { Err(damaged(number, surveyed.end, "a group is not whole".into())) }
+    }
+
+    fn file(&self, segment: u32) -> Result<Arc<dyn DiskFile>, ReadError> {
+        let mut state = self.state();
+        if let Some(file) = state.open.get(&segment) {
+            return Ok(Arc::clone(file));
+        }
+        let opened = self.disk.open(&segment_name(segment)).map_err(|error| io_error(segment, &error))?;
+        let file: Arc<dyn DiskFile> = Arc::from(opened);
+        if state.open.len() >= OPEN_FILES {
+            state.open.pop_first();
+        }
+        state.open.insert(segment, Arc::clone(&file));
+        Ok(file)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The records of one group that are wanted, decoded.
+fn select(
+    segment_bytes: &[u8],
+    segment: u32,
+    offset: u64,
+    header: &Header,
+    kind: Option<Kind>,
+    wanted: impl Fn(Seq) -> bool,
+) -> Result<Vec<Record>, ReadError> {
+    let unreadable = |Malformed(what): Malformed| damaged(segment, offset, what.to_owned());
+    let start = usize::try_from(offset).unwrap_or(usize::MAX);
+    let group = segment_bytes.get(start..).unwrap_or_default();
+    let mut found = Vec::new();
+    for (_, bytes) in record_bytes(group, header, segment, offset).map_err(unreadable)? {
+        let (code, seq) = kind_and_seq(bytes).map_err(unreadable)?;
+        if wanted(seq) && kind.is_none_or(|kind| kind.code() == code) {
+            found.push(decode_record(bytes).map_err(unreadable)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A record's kind and running number, without reading the rest.
+fn kind_and_seq(record: &[u8]) -> Result<(u8, Seq), Malformed> {
+    let mut take = Take(record);
+    take.bytes(5)?;
+    let kind = take.u8()?;
+    take.bytes(1)?;
+    Ok((kind, take.u64()?))
+}
+
+fn damaged(segment: u32, offset: u64, what: String) -> ReadError {
+    ReadError::Damaged(Damage { segment, offset, what })
+}
+
+fn io_error(segment: u32, error: &io::Error) -> ReadError {
+    ReadError::Io { segment, what: error.to_string() }
+}
+
+/// The end of the journal, where the committer alone writes.
+pub(crate) struct Writer {
+    disk: Arc<dyn Disk>,
+    spares: Spares,
+    segment_size: u32,
+    segment: u32,
+    file: Box<dyn DiskFile>,
+    offset: u64,
+    size: u64,
+}
+
+impl Writer {
+    /// Goes on at `offset` of an existing segment.
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        spares: Spares,
+        segment_size: u32,
+        segment: u32,
+        offset: u64,
+    ) -> io::Result<Self> {
+        let file = disk.open(&segment_name(segment))?;
+        // A grown segment is as long as its groups; it goes on growing up to the usual size.
+        let size = file.length()?.max(u64::from(segment_size));
+        Ok(Self { disk, spares, segment_size, segment, file, offset, size })
+    }
+
+    /// The segment being written, and where the next group begins.
+    pub(crate) const fn position(&self) -> (u32, u64) {
+        (self.segment, self.offset)
+    }
+
+    /// Bytes left in the segment.
+    pub(crate) fn room(&self) -> usize {
+        usize::try_from(self.size.saturating_sub(self.offset)).unwrap_or(usize::MAX)
+    }
+
+    /// The segment was where a write failed: nothing more is written there.
+    pub(crate) const fn leave_segment(&mut self) {
+        self.offset = self.size;
+    }
+
+    pub(crate) const fn spares(&self) -> &Spares {
+        &self.spares
+    }
+
+    /// Goes on in the next segment: a zero-filled one if one stands ready (its length is the answer), else a new file that
+    /// grows (0). Its name is on the disk before anything is written to it.
+    pub(crate) fn roll(&mut self) -> io::Result<u32> {
+        let segment =
+            self.segment.checked_add(1).ok_or_else(|| io::Error::other("no segment numbers left"))?;
+        let name = segment_name(segment);
+        let declared = if let Some(spare) = self.spares.take() {
+            self.disk.rename(&spare, &name)?;
+            self.file = self.disk.open(&name)?;
+            self.segment_size
+        } else {
+            self.file = self.disk.create(&name)?;
+            0
+        };
+        self.disk.sync_names()?;
+        self.segment = segment;
+        self.offset = 0;
+        self.size = u64::from(self.segment_size);
+        Ok(declared)
+    }
+
+    /// Writes a sealed group and syncs it: one write, one sync. After an error nothing more may be written.
+    pub(crate) fn append(&mut self, group: &[u8]) -> io::Result<u64> {
+        let at = self.offset;
+        self.file.write_at(group, at)?;
+        self.file.sync_data()?;
+        self.offset += length_u64(group.len());
+        Ok(at)
+    }
+}

@@ -1,0 +1,437 @@
+//! Opening a store, in this order: lock, key, the journal's end, the torn tail, the last group again, the index.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::queue::Seq;
+use crate::store::checkpoint::sync_index_files;
+use crate::store::codec::{length_u64, length_usize};
+use crate::store::committer::{Committer, Pace, own_record};
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::effect::Effect;
+use crate::store::error::OpenError;
+use crate::store::fold::{Changes, Placed, Tally, after, subject};
+use crate::store::genesis;
+use crate::store::group::{BLOCK, Sums};
+use crate::store::inbox::Inbox;
+use crate::store::index::{Index, IndexError};
+use crate::store::journal::{Journal, Segment, Writer, segment_name};
+use crate::store::keys::{Signer, read_secret};
+use crate::store::options::{Cut, Damage, OpenReport, Options, Progress, Step};
+use crate::store::quarantine::{index_path, lower_marker, quarantine, quarantined, raise_marker};
+use crate::store::record::{Kind, Malformed};
+use crate::store::replay::{End, Light, Reader, padded_u64};
+use crate::store::scan::{Ending, Surveyed};
+use crate::store::shared::Shared;
+use crate::store::spares::Spares;
+use crate::store::standing::Genesis;
+
+pub(crate) use crate::store::quarantine::{distrust_index, marker_path};
+
+/// Opens the store in a directory of the real file system.
+pub(crate) fn open(
+    dir: &Path,
+    mut options: Options,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Committer, OpenReport), OpenError> {
+    options.segment_size = segment_size(options.segment_size);
+    let journal = dir.join("journal");
+    let keys = dir.join(genesis::KEYS);
+    let there = journal.is_dir();
+    let interrupted = genesis::was_interrupted(dir);
+    if !there {
+        let remains = [index_path(dir), keys].into_iter().find(|path| path.exists()).filter(|_| !interrupted);
+        if let Some(remains) = remains {
+            let what = format!("{} is there, but the journal is not", remains.display());
+            return Err(OpenError::Damaged {
+                dir: dir.to_owned(),
+                damage: Damage { segment: 0, offset: 0, what },
+            });
+        }
+        if !options.create {
+            return Err(OpenError::NoStore { dir: dir.to_owned() });
+        }
+        fs::create_dir_all(dir).map_err(io_at("making the store's directory", dir))?;
+    }
+    let lock = take_lock(dir)?;
+    if !there {
+        genesis::make(dir, &journal, &options).map_err(io_at("making a new store", dir))?;
+    }
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk { directory: journal.clone() });
+    let spares =
+        |disk: Arc<dyn Disk>, size| Spares::start(disk, size).map_err(io_at("starting a thread", dir));
+    let (committer, mut report) = open_on(disk, spares, dir, options, lock, progress)?;
+    report.created = !there;
+    Ok((committer, report))
+}
+
+/// Opens a store whose journal is on `disk` and whose other parts are in `dir`.
+pub(crate) fn open_on(
+    disk: Arc<dyn Disk>,
+    spares: impl FnOnce(Arc<dyn Disk>, u32) -> Result<Spares, OpenError>,
+    dir: &Path,
+    options: Options,
+    lock: File,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(Committer, OpenReport), OpenError> {
+    let journal_dir = dir.join("journal");
+    let signer = Arc::new(load_key(dir, &options)?);
+    let mut reader = Reader::new(&*disk, journal_dir.clone())?;
+    if reader.public_key != signer.public_key() {
+        let path = dir.join(genesis::KEYS).join(genesis::KEY_NAME);
+        return Err(OpenError::Key { path, what: "this is another key".into() });
+    }
+    let (surveyed, ending) = reader.survey(reader.replay_segment, progress)?;
+    let end = reader.end(&surveyed[..=ending.last])?;
+    let first = surveyed[0].segment;
+    let first_seq = surveyed[0].groups.first().map_or(1, |(_, header)| header.first_seq);
+    let (mut segments, old_damage) = reader.look_back(first, &end.unfinished, first_seq)?;
+
+    let io = |step| io_at(step, &journal_dir);
+    cut_tail(&*disk, &surveyed, &ending).map_err(io("cutting the torn tail of the journal"))?;
+    rewrite_last(&*disk, &end).map_err(io("writing the journal's last group again"))?;
+    reader.segments.retain(|(segment, _)| *segment <= surveyed[ending.last].segment);
+    for segment in &surveyed[..=ending.last] {
+        let first_seq = segment.groups.first().map_or(0, |(_, header)| header.first_seq);
+        segments.insert(segment.segment, Segment { first_seq, end: segment.end });
+    }
+
+    let mut report = OpenReport { epoch: end.last.2.epoch + 1, cut: ending.cut, ..OpenReport::default() };
+    let opened = open_index(dir, &reader, &end, &options, &mut report, progress)?;
+    let journal = Journal::new(Arc::clone(&disk), reader.id, segments);
+    settle_old_damage(&journal, &opened.index, old_damage, &reader, &mut report)?;
+    let genesis = find_genesis(&journal, &end)
+        .map_err(|what| reader.damaged(Damage { segment: 1, offset: 0, what }))?;
+
+    let quarantined = quarantined(dir).map_err(io_at("listing untrusted indexes", dir))?;
+    let failed_marker = dir.join("journal.failed");
+    let size = options.segment_size;
+    let mut writer =
+        Writer::resume(Arc::clone(&disk), spares(disk.clone(), size)?, size, end.last.0, end_offset(&end))
+            .map_err(io("opening the journal's last segment"))?;
+    if failed_marker.exists() {
+        writer.leave_segment();
+    }
+    let shared = Arc::new(Shared::new(
+        (journal, opened.index),
+        Inbox::new(options.waiting_commits),
+        signer,
+        genesis,
+        (opened.tally, length_u64(quarantined.len())),
+        lock,
+    ));
+    let mut committer = Committer {
+        shared,
+        writer,
+        epoch: report.epoch,
+        number: end.last.2.number + 1,
+        head: end.head,
+        sums: opened.sums,
+        standing: end.standing,
+        failed_marker,
+        pace: Pace::new(),
+        options,
+    };
+    committer.show();
+    if let Some(cut) = ending.cut {
+        note_cut(&mut committer, cut).map_err(|what| {
+            io_at("writing the record of the cut tail", &journal_dir)(io::Error::other(what))
+        })?;
+    }
+    match fs::remove_file(&committer.failed_marker) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(io_at("removing the mark of a failure", &committer.failed_marker)(error))
+        }
+        _ => Ok((committer, report)),
+    }
+}
+
+/// Whole blocks, at least 64 KiB, at most 1 GiB.
+pub(crate) fn segment_size(wanted: u32) -> u32 {
+    let block = u32::try_from(BLOCK).expect("a block is 4096 bytes");
+    wanted.clamp(64 << 10, 1 << 30).next_multiple_of(block)
+}
+
+fn take_lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("lock");
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(io_at("opening the lock", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
+        Err(TryLockError::Error(source)) => Err(io_at("taking the lock", &path)(source)),
+    }
+}
+
+fn load_key(dir: &Path, options: &Options) -> Result<Signer, OpenError> {
+    let keys = dir.join(genesis::KEYS);
+    let path = keys.join(genesis::KEY_NAME);
+    let key = match &options.signing_key {
+        Some(key) => key.clone(),
+        None => match read_secret(&keys, genesis::KEY_NAME) {
+            Ok(Some(key)) => key,
+            Ok(None) => return Err(OpenError::Key { path, what: "the file is missing".into() }),
+            Err(error) => return Err(OpenError::Key { path, what: error.to_string() }),
+        },
+    };
+    Signer::from_pkcs8(&key).map_err(|what| OpenError::Key { path, what })
+}
+
+/// Zeroes what follows the last whole group in its segment, and removes segments after it that have none.
+fn cut_tail(disk: &dyn Disk, surveyed: &[Surveyed], ending: &Ending) -> io::Result<()> {
+    let last = &surveyed[ending.last];
+    for later in &surveyed[ending.last + 1..] {
+        disk.remove(&segment_name(later.segment))?;
+    }
+    if last.dirty_until > last.end {
+        let file = disk.open(&segment_name(last.segment))?;
+        let zeros = vec![0; usize::try_from(last.dirty_until - last.end).map_err(io::Error::other)?];
+        file.write_at(&zeros, last.end)?;
+        file.sync_data()?;
+    }
+    disk.sync_names()
+}
+
+/// What was read may be in the page cache only (after a failed sync, say): written again, it is on the disk.
+fn rewrite_last(disk: &dyn Disk, end: &End) -> io::Result<()> {
+    let (segment, offset, header) = &end.last;
+    let file = disk.open(&segment_name(*segment))?;
+    let mut group = vec![0; header.padded()];
+    let read = file.read_at(&mut group, *offset)?;
+    if read < length_usize(header.length) {
+        return Err(io::Error::other("the group is not there any more"));
+    }
+    file.write_at(&group, *offset)?;
+    file.sync_data()?;
+    disk.sync_names()
+}
+
+fn end_offset(end: &End) -> u64 {
+    end.last.1 + padded_u64(&end.last.2)
+}
+
+fn find_genesis(journal: &Journal, end: &End) -> Result<Genesis, String> {
+    let at = end.standing.pins.get(&Kind::Genesis.code()).ok_or("there is no GENESIS")?;
+    let record = journal.read(*at).map_err(|error| format!("the GENESIS cannot be read: {error}"))?;
+    Genesis::decode(&record.body).map_err(|Malformed(what)| format!("the GENESIS cannot be read: {what}"))
+}
+
+fn note_cut(committer: &mut Committer, cut: Cut) -> Result<(), String> {
+    let text = format!(
+        "an unfinished group was cut from the end of the journal: group {}, segment {}, byte {}; \
+         nothing in it had been acknowledged",
+        cut.group, cut.segment, cut.offset
+    );
+    let record = own_record(&committer.options, Kind::Recovered, text.into_bytes());
+    committer.commit_own(&record)
+}
+
+/// Damage in old segments is an alert, unless an unfinished document's records are in it.
+fn settle_old_damage(
+    journal: &Journal,
+    index: &Index,
+    damage: Vec<Damage>,
+    reader: &Reader<'_>,
+    report: &mut OpenReport,
+) -> Result<(), OpenError> {
+    let Some(first) = damage.first().cloned() else { return Ok(()) };
+    let index_error = |IndexError(what)| OpenError::Index { path: index.path().to_owned(), what };
+    let mut after = None;
+    loop {
+        let page = index.page(after, 256).map_err(index_error)?;
+        let Some(last) = page.last() else { break };
+        after = Some(last.seq);
+        for entry in page {
+            let places = [Some(entry.at), entry.bound.map(|bound| bound.at), entry.outcome];
+            for at in places.into_iter().flatten() {
+                if damage.iter().any(|damage| damage.segment == at.segment) && journal.read(at).is_err() {
+                    let what = format!("{}; it touches {}, which is not finished", first.what, entry.key);
+                    return Err(reader.damaged(Damage { what, ..first }));
+                }
+            }
+        }
+    }
+    report.damage = damage;
+    Ok(())
+}
+
+/// An index that agrees with the journal.
+struct Opened {
+    index: Index,
+    sums: Sums,
+    tally: Tally,
+}
+
+fn open_index(
+    dir: &Path,
+    reader: &Reader<'_>,
+    end: &End,
+    options: &Options,
+    report: &mut OpenReport,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Opened, OpenError> {
+    let path = index_path(dir);
+    let marker = marker_path(dir);
+    let fresh = end.head.0 <= 2;
+    let distrust = if marker.exists() {
+        Some("its last opening did not end well".to_owned())
+    } else if !path.exists() && !fresh {
+        Some("it was missing".to_owned())
+    } else {
+        None
+    };
+    raise_marker(&marker).map_err(io_at("marking that the index is being opened", &marker))?;
+    progress(Progress { step: Step::Check, done: 0, total: 1 });
+    let opened = match distrust {
+        None => catch_up(&path, reader, end, dir)?,
+        Some(why) => Err(why),
+    };
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(why) => {
+            tracing::warn!(why, "the index is made anew from the journal");
+            let opened = rebuild(dir, reader, options, report, progress)?;
+            report.rebuilt = Some(why);
+            opened
+        }
+    };
+    if report.rebuilt.is_none() {
+        report.replayed = length_u64(end.replay.len());
+    }
+    sync_index_files(&path).map_err(io_at("syncing the index", &path))?;
+    lower_marker(&marker).map_err(io_at("noting that the index is open", &marker))?;
+    Ok(opened)
+}
+
+/// Opens the index, applies what it may lack and compares it with what the last group says; the words say why it is not
+/// to be trusted.
+fn catch_up(
+    path: &Path,
+    reader: &Reader<'_>,
+    end: &End,
+    dir: &Path,
+) -> Result<Result<Opened, String>, OpenError> {
+    let index = match Index::open(path, &reader.id) {
+        Ok(index) => index,
+        Err(IndexError(why)) => return Ok(Err(why)),
+    };
+    match index.applied() {
+        Ok(applied) if applied > end.head.0 => {
+            let lost = index.keys_after(end.head.0).unwrap_or_default();
+            // The index is kept as it is: it alone knows what was lost.
+            drop(index);
+            fs::remove_file(marker_path(dir)).map_err(io_at("noting that the index is open", dir))?;
+            return Err(OpenError::JournalBehind {
+                dir: reader.dir.clone(),
+                journal_last: end.head.0,
+                index_last: applied,
+                lost,
+            });
+        }
+        Ok(_) => {}
+        Err(IndexError(why)) => return Ok(Err(why)),
+    }
+    let caught = || {
+        let mut changes = Changes::default();
+        for light in &end.replay {
+            fold_light(&index, &mut changes, light)?;
+        }
+        index.apply(&changes, end.replay.last().map_or(0, |light| light.seq))?;
+        index.survey()
+    };
+    let (sums, tally) = match caught() {
+        Ok(found) => found,
+        Err(IndexError(why)) => return Ok(Err(why)),
+    };
+    let told = end.last.2.sums;
+    if (sums.queue, sums.state) != (told.queue, told.state) {
+        return Ok(Err("it differs from what the journal says it holds".into()));
+    }
+    Ok(Ok(Opened { index, sums: told, tally }))
+}
+
+/// What one record does, over the changes so far and over the index.
+fn fold_light(index: &Index, changes: &mut Changes, light: &Light) -> Result<(), IndexError> {
+    let placed =
+        Placed { seq: light.seq, kind: light.kind, stamp: light.stamp, at: light.at, effect: &light.effect };
+    let mut before = None;
+    if let Some(document) = subject(&light.effect) {
+        let known = match changes.entry(document) {
+            Some(entry) => Some(entry.clone()),
+            None => index.entry(document)?,
+        };
+        if known.is_none() {
+            // It is finished in the index already.
+            return index.clear_finished(document);
+        }
+        before = known;
+    }
+    if let Some(entry) = after(before.as_ref(), placed) {
+        changes.note(before, entry);
+    }
+    Ok(())
+}
+
+/// Makes the index anew from the whole journal. The old one is moved aside only once the journal is known to be whole.
+fn rebuild(
+    dir: &Path,
+    reader: &Reader<'_>,
+    options: &Options,
+    report: &mut OpenReport,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Opened, OpenError> {
+    let path = index_path(dir);
+    let first = reader.segments.first().map_or(1, |(segment, _)| *segment);
+    let (surveyed, ending) = reader.survey(first, progress)?;
+    report.quarantined =
+        quarantine(dir, (options.clock)().wall_ms).map_err(io_at("moving the old index aside", &path))?;
+    let failed = |IndexError(what)| OpenError::Index { path: path.clone(), what };
+    let index = Index::open(&path, &reader.id).map_err(failed)?;
+    let mut sums = Sums::default();
+    let total = length_u64(surveyed.len());
+    for (done, segment) in (0..).zip(&surveyed[..=ending.last]) {
+        progress(Progress { step: Step::Rebuild, done, total });
+        let mut changes = Changes::default();
+        let mut last: Seq = 0;
+        reader.each_record(std::slice::from_ref(segment), |at, record| {
+            last = record.seq;
+            if record.effect != Effect::None {
+                let light = Light {
+                    seq: record.seq,
+                    kind: record.kind,
+                    stamp: record.stamp,
+                    at,
+                    effect: record.effect,
+                };
+                fold_light(&index, &mut changes, &light).map_err(failed)?;
+            }
+            Ok(())
+        })?;
+        sums = changes.sums_after(sums);
+        index.apply(&changes, last).map_err(failed)?;
+    }
+    let (walked, tally) = index.survey().map_err(failed)?;
+    let told = surveyed[ending.last].groups.last().map_or(sums, |(_, header)| header.sums);
+    if (walked.queue, walked.state) != (sums.queue, sums.state) {
+        return Err(failed(IndexError("it does not keep what is put into it".into())));
+    }
+    if told != sums {
+        report.damage.push(Damage {
+            segment: surveyed[ending.last].segment,
+            offset: surveyed[ending.last].end,
+            what: "what the last group says of the index does not follow from the journal".into(),
+        });
+    }
+    Ok(Opened { index, sums, tally })
+}
+
+fn io_at(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
+    let path: PathBuf = path.to_owned();
+    move |source| OpenError::Io { step, path, source }
+}

@@ -1,0 +1,299 @@
+//! Reading the journal at a start: where it ends, whether it is whole, and what its last records say.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::queue::Seq;
+use crate::store::codec::length_usize;
+use crate::store::disk::Disk;
+use crate::store::effect::Effect;
+use crate::store::error::OpenError;
+use crate::store::group::{AtBlock, BLOCK, Header, look, records};
+use crate::store::journal::{Segment, list_segments, read_segment, segment_name};
+use crate::store::keys::{checkpoint_bytes, signature_holds};
+use crate::store::options::{Damage, Progress, Step};
+use crate::store::record::{Kind, Located, Malformed, Record, Stamp};
+use crate::store::scan::{Ending, Surveyed, judge, survey};
+use crate::store::standing::{Base, Checkpoint, Standing};
+
+/// The journal at a start, before anything has been changed.
+pub(crate) struct Reader<'a> {
+    pub(crate) disk: &'a dyn Disk,
+    /// For error texts.
+    pub(crate) dir: PathBuf,
+    pub(crate) id: [u8; 16],
+    pub(crate) public_key: [u8; 32],
+    /// All segments and their lengths, ascending.
+    pub(crate) segments: Vec<(u32, u64)>,
+    /// Where replay begins according to the newest readable BASE.
+    pub(crate) replay_segment: u32,
+}
+
+/// A record as a replay needs it.
+#[derive(Clone, Debug)]
+pub(crate) struct Light {
+    pub(crate) seq: Seq,
+    pub(crate) kind: Kind,
+    pub(crate) stamp: Stamp,
+    pub(crate) at: Located,
+    pub(crate) effect: Effect,
+}
+
+/// What reading the journal's end gave.
+pub(crate) struct End {
+    pub(crate) standing: Standing,
+    /// The last group, and where it is.
+    pub(crate) last: (u32, u64, Header),
+    pub(crate) head: (Seq, [u8; 32]),
+    /// Records after the latest checkpoint's, which the index may not have.
+    pub(crate) replay: Vec<Light>,
+    /// Segments before those read that unfinished documents needed at the latest checkpoint.
+    pub(crate) unfinished: Vec<u32>,
+}
+
+impl<'a> Reader<'a> {
+    /// Finds the segments and the newest readable BASE.
+    pub(crate) fn new(disk: &'a dyn Disk, dir: PathBuf) -> Result<Self, OpenError> {
+        let segments = list_segments(disk).map_err(|source| OpenError::Io {
+            step: "listing the journal",
+            path: dir.clone(),
+            source,
+        })?;
+        let mut reader = Self { disk, dir, id: [0; 16], public_key: [0; 32], segments, replay_segment: 1 };
+        let mut buffer = Vec::new();
+        for index in (0..reader.segments.len()).rev() {
+            let segment = reader.segments[index].0;
+            reader.load(segment, &mut buffer)?;
+            match look(&buffer, None) {
+                AtBlock::Whole(header) => {
+                    let base = reader.base(&buffer, segment, &header)?;
+                    reader.id = header.journal;
+                    reader.public_key = base.public_key;
+                    reader.replay_segment = base.standing.replay_segment;
+                    return Ok(reader);
+                }
+                AtBlock::Newer => return Err(reader.newer(segment)),
+                AtBlock::Nothing | AtBlock::Torn(_) | AtBlock::Foreign => {}
+            }
+        }
+        Err(reader.damaged(Damage {
+            segment: 1,
+            offset: 0,
+            what: "no segment has a readable beginning".into(),
+        }))
+    }
+
+    /// Surveys all segments from `from` on and applies the rule to them.
+    pub(crate) fn survey(
+        &self,
+        from: u32,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Vec<Surveyed>, Ending), OpenError> {
+        let wanted: Vec<u32> =
+            self.segments.iter().map(|(segment, _)| *segment).filter(|segment| *segment >= from).collect();
+        if wanted.first() != Some(&from) {
+            return Err(self.damaged(Damage {
+                segment: from,
+                offset: 0,
+                what: "the segment is missing".into(),
+            }));
+        }
+        let mut buffer = Vec::new();
+        let mut surveyed = Vec::new();
+        for (done, segment) in (0..).zip(&wanted) {
+            progress(Progress { step: Step::Scan, done, total: super::codec::length_u64(wanted.len()) });
+            self.load(*segment, &mut buffer)?;
+            let found = survey(*segment, &buffer, &self.id);
+            if found.newer {
+                return Err(self.newer(*segment));
+            }
+            if found.foreign {
+                return Err(OpenError::Foreign {
+                    path: self.dir.join(segment_name(*segment)),
+                    what: "it holds records of another journal".into(),
+                });
+            }
+            if let Some((_, header)) = found.groups.first() {
+                let base = self.base(&buffer, *segment, header)?;
+                if found.length < u64::from(base.declared) {
+                    let what =
+                        format!("it is {} bytes long, it was made with {}", found.length, base.declared);
+                    return Err(self.damaged(Damage { segment: *segment, offset: found.length, what }));
+                }
+            }
+            surveyed.push(found);
+        }
+        let ending = judge(&surveyed).map_err(|damage| self.damaged(damage))?;
+        Ok((surveyed, ending))
+    }
+
+    /// Gives every record of the surveyed segments to `each`, in order, the chain checked; the last record's hash.
+    pub(crate) fn each_record(
+        &self,
+        surveyed: &[Surveyed],
+        mut each: impl FnMut(Located, Record) -> Result<(), OpenError>,
+    ) -> Result<[u8; 32], OpenError> {
+        let mut buffer = Vec::new();
+        let mut previous: Option<[u8; 32]> = None;
+        for segment in surveyed {
+            if segment.groups.is_empty() {
+                continue;
+            }
+            self.load(segment.segment, &mut buffer)?;
+            for (offset, header) in &segment.groups {
+                let damaged = |what: &str| {
+                    self.damaged(Damage { segment: segment.segment, offset: *offset, what: what.into() })
+                };
+                if previous.is_some_and(|previous| previous != header.previous) {
+                    return Err(damaged("the chain is broken before this group"));
+                }
+                let start = usize::try_from(*offset).unwrap_or(usize::MAX);
+                let group = buffer.get(start..).unwrap_or_default();
+                let found = records(group, header, segment.segment, *offset);
+                for (at, record) in found.map_err(|Malformed(what)| damaged(what))? {
+                    previous = Some(record.hash);
+                    each(at, record)?;
+                }
+            }
+        }
+        Ok(previous.unwrap_or_default())
+    }
+
+    /// Reads the end of the journal, from the segment where replay begins.
+    pub(crate) fn end(&self, surveyed: &[Surveyed]) -> Result<End, OpenError> {
+        let mut standing = None;
+        let mut replay = Vec::new();
+        let mut unfinished = Vec::new();
+        let mut seq = 0;
+        let hash = self.each_record(surveyed, |at, record| {
+            seq = record.seq;
+            let damaged = |Malformed(what): Malformed| {
+                self.damaged(Damage { segment: at.segment, offset: u64::from(at.offset), what: what.into() })
+            };
+            let now = match &mut standing {
+                Some(now) => now,
+                None if record.kind == Kind::Base => {
+                    standing.insert(Base::decode(&record.body).map_err(damaged)?.standing)
+                }
+                None => return Err(damaged(Malformed("a segment does not begin with its BASE"))),
+            };
+            now.apply(record.kind, &record.effect, record.used, at);
+            if record.kind == Kind::Checkpoint {
+                let checkpoint = Checkpoint::decode(&record.body).map_err(damaged)?;
+                let signed = checkpoint_bytes(&self.id, record.seq, &record.previous, &record.body);
+                if !record
+                    .signature
+                    .is_some_and(|signature| signature_holds(&self.public_key, &signed, &signature))
+                {
+                    return Err(damaged(Malformed("a checkpoint's signature does not hold")));
+                }
+                now.checkpointed(checkpoint.replay_segment);
+                replay.retain(|light: &Light| light.seq > checkpoint.indexed);
+                unfinished = checkpoint.unfinished;
+            }
+            if record.effect != Effect::None {
+                let Record { seq, kind, stamp, effect, .. } = record;
+                replay.push(Light { seq, kind, stamp, at, effect });
+            }
+            Ok(())
+        })?;
+        let last = surveyed.iter().rev().find_map(|segment| {
+            segment.groups.last().map(|(offset, header)| (segment.segment, *offset, *header))
+        });
+        let (Some(standing), Some(last)) = (standing, last) else {
+            return Err(self.damaged(Damage { segment: 1, offset: 0, what: "there is no group".into() }));
+        };
+        let first = surveyed.first().map_or(0, |segment| segment.segment);
+        unfinished.retain(|segment| *segment < first);
+        Ok(End { standing, last, head: (seq, hash), replay, unfinished })
+    }
+
+    /// Looks at segments before those surveyed: their beginnings, and all of those that are `needed`. What is wrong there
+    /// is told, not refused: whether it touches unfinished documents is seen later.
+    pub(crate) fn look_back(
+        &self,
+        before: u32,
+        needed: &[u32],
+        next_first: Seq,
+    ) -> Result<(BTreeMap<u32, Segment>, Vec<Damage>), OpenError> {
+        let mut found = BTreeMap::new();
+        let mut damage = Vec::new();
+        let mut buffer = Vec::new();
+        let mut next = (before, next_first);
+        for (segment, length) in self.segments.iter().rev().filter(|(segment, _)| *segment < before) {
+            let mut wrong = |offset: u64, what: &str| {
+                damage.push(Damage { segment: *segment, offset, what: what.into() })
+            };
+            if segment.checked_add(1) != Some(next.0) {
+                wrong(*length, "the segment after it is missing");
+            }
+            if needed.contains(segment) {
+                self.load(*segment, &mut buffer)?;
+            } else {
+                self.load_beginning(*segment, &mut buffer)?;
+            }
+            let first = match look(&buffer, Some(&self.id)) {
+                AtBlock::Whole(header) | AtBlock::Torn(header) => header.first_seq,
+                AtBlock::Newer => return Err(self.newer(*segment)),
+                AtBlock::Nothing | AtBlock::Foreign => {
+                    wrong(0, "its first group is not readable");
+                    next = (*segment, next.1);
+                    continue;
+                }
+            };
+            if needed.contains(segment) {
+                let surveyed = survey(*segment, &buffer, &self.id);
+                let ends = surveyed.groups.last().map(|(_, header)| header.last_seq().saturating_add(1));
+                if ends != Some(next.1) {
+                    wrong(surveyed.end, "a group is not whole");
+                }
+            }
+            found.insert(*segment, Segment { first_seq: first, end: *length });
+            next = (*segment, first);
+        }
+        Ok((found, damage))
+    }
+
+    fn base(&self, segment_bytes: &[u8], segment: u32, header: &Header) -> Result<Base, OpenError> {
+        let damaged = |what: &str| self.damaged(Damage { segment, offset: 0, what: what.into() });
+        let found = records(segment_bytes, header, segment, 0).map_err(|Malformed(what)| damaged(what))?;
+        let Some((_, first)) = found.first().filter(|(_, record)| record.kind == Kind::Base) else {
+            return Err(damaged("it does not begin with its BASE"));
+        };
+        let base = Base::decode(&first.body).map_err(|Malformed(what)| damaged(what))?;
+        if base.segment == segment { Ok(base) } else { Err(damaged("it is another segment under this name")) }
+    }
+
+    fn load(&self, segment: u32, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
+        read_segment(self.disk, segment, buffer).map_err(|source| self.unreadable(segment, source))
+    }
+
+    fn load_beginning(&self, segment: u32, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
+        let mut read = || {
+            let file = self.disk.open(&segment_name(segment))?;
+            buffer.resize(BLOCK, 0);
+            let read = file.read_at(buffer, 0)?;
+            buffer.truncate(read);
+            Ok(())
+        };
+        read().map_err(|source| self.unreadable(segment, source))
+    }
+
+    fn unreadable(&self, segment: u32, source: std::io::Error) -> OpenError {
+        OpenError::Io { step: "reading the journal", path: self.dir.join(segment_name(segment)), source }
+    }
+
+    pub(crate) fn damaged(&self, damage: Damage) -> OpenError {
+        OpenError::Damaged { dir: self.dir.clone(), damage }
+    }
+
+    fn newer(&self, segment: u32) -> OpenError {
+        let path = self.dir.join(segment_name(segment));
+        OpenError::Foreign { path, what: "it was written by a newer version of this program".into() }
+    }
+}
+
+/// The padded length of a group as a file length.
+pub(crate) fn padded_u64(header: &Header) -> u64 {
+    super::codec::length_u64(length_usize(header.length).next_multiple_of(BLOCK))
+}

@@ -1,0 +1,240 @@
+//! What the committer shows to everybody else.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+use crate::queue::Seq;
+use crate::store::effect::SeriesState;
+use crate::store::entry::Entry;
+use crate::store::error::ReadError;
+use crate::store::finished::Finished;
+use crate::store::fold::{Changes, Tally};
+use crate::store::group::TreeSum;
+use crate::store::inbox::Inbox;
+use crate::store::index::{Index, IndexError};
+use crate::store::journal::Journal;
+use crate::store::keys::Signer;
+use crate::store::options::{Counts, Health};
+use crate::store::record::{Kind, Located, Stamp};
+use crate::store::standing::{Genesis, Standing};
+
+/// Keys that the check of `by_key` looks at before it lets others in.
+const CHECK_STEP: usize = 512;
+
+/// The parts that many threads use.
+pub(crate) struct Shared {
+    pub(crate) journal: Journal,
+    pub(crate) index: Index,
+    pub(crate) inbox: Inbox,
+    pub(crate) finished: Finished,
+    pub(crate) signer: Arc<Signer>,
+    pub(crate) genesis: Genesis,
+    head: watch::Sender<(Seq, [u8; 32])>,
+    public: Mutex<Public>,
+    keys: KeyCheck,
+    /// Held as long as anything of the store is in use; dropped after the index.
+    _lock: File,
+}
+
+/// How the daemon sees the store, as of the last group.
+struct Public {
+    series: SeriesState,
+    pins: BTreeMap<u8, Located>,
+    documents_total: u64,
+    tally: Tally,
+    oldest: Option<(Seq, Stamp)>,
+    failed: Option<String>,
+    last_sync: Instant,
+    spare_ready: bool,
+    quarantined: u64,
+}
+
+/// Until `by_key` has been checked, "not found" is no answer.
+#[derive(Default)]
+struct KeyCheck {
+    state: Mutex<Check>,
+    done: Condvar,
+}
+
+#[derive(Default)]
+struct Check {
+    running: bool,
+    stop: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        (journal, index): (Journal, Index),
+        inbox: Inbox,
+        signer: Arc<Signer>,
+        genesis: Genesis,
+        (tally, quarantined): (Tally, u64),
+        lock: File,
+    ) -> Self {
+        Self {
+            journal,
+            index,
+            inbox,
+            finished: Finished::default(),
+            signer,
+            genesis,
+            head: watch::Sender::new((0, [0; 32])),
+            public: Mutex::new(Public {
+                series: SeriesState::default(),
+                pins: BTreeMap::new(),
+                documents_total: 0,
+                tally,
+                oldest: None,
+                failed: None,
+                last_sync: Instant::now(),
+                spare_ready: false,
+                quarantined,
+            }),
+            keys: KeyCheck::default(),
+            _lock: lock,
+        }
+    }
+
+    /// After a group was synced and applied: shows it.
+    pub(crate) fn publish(
+        &self,
+        head: (Seq, [u8; 32]),
+        standing: &Standing,
+        changes: &Changes,
+        spare_ready: bool,
+    ) {
+        let mut public = self.public();
+        public.tally.apply(changes);
+        public.series.clone_from(&standing.series);
+        if public.pins != standing.pins {
+            public.pins.clone_from(&standing.pins);
+        }
+        public.documents_total = standing.documents_total;
+        public.last_sync = Instant::now();
+        public.spare_ready = spare_ready;
+        let first = public.tally.pending.first().copied();
+        if public.oldest.map(|(seq, _)| seq) != first {
+            // A dead index gives no time; health says that it is dead.
+            public.oldest = first
+                .and_then(|seq| self.index.entry(seq).ok().flatten())
+                .map(|entry| (entry.seq, entry.accepted));
+        }
+        drop(public);
+        self.head.send_replace(head);
+    }
+
+    /// Any document by its key. While `by_key` is being checked, an unknown key is answered after the check.
+    pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, IndexError> {
+        if let Some(entry) = self.index.find(key)? {
+            return Ok(Some(entry));
+        }
+        let check = self.check();
+        if !check.running {
+            return Ok(None);
+        }
+        drop(self.keys.done.wait_while(check, |check| check.running).unwrap_or_else(PoisonError::into_inner));
+        self.index.find(key)
+    }
+
+    /// The first pending document after `after`.
+    pub(crate) fn first_pending(&self, after: Option<Seq>) -> Result<Option<Entry>, ReadError> {
+        let mut from = after.map_or(0, |after| after.saturating_add(1));
+        loop {
+            let next = self.public().tally.pending.range(from..).next().copied();
+            let Some(seq) = next else { return Ok(None) };
+            match self.index.entry(seq).map_err(index_failed)? {
+                Some(entry) => return Ok(Some(entry)),
+                // It was decided between the two looks.
+                None => from = seq.saturating_add(1),
+            }
+        }
+    }
+
+    pub(crate) fn series(&self) -> SeriesState {
+        self.public().series.clone()
+    }
+
+    pub(crate) fn latest(&self, kind: Kind) -> Option<Located> {
+        self.public().pins.get(&kind.code()).copied()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let public = self.public();
+        public.tally.counts(public.documents_total, public.oldest.map(|(_, stamp)| stamp))
+    }
+
+    pub(crate) fn needed_segments(&self) -> Vec<u32> {
+        self.public().tally.needed_segments()
+    }
+
+    pub(crate) fn health(&self) -> Health {
+        let (segments, journal_bytes) = self.journal.size();
+        let index_trouble = self.index.trouble().map(|error| format!("the index failed: {error}"));
+        let public = self.public();
+        Health {
+            last_sync_ok: public.failed.is_none(),
+            last_sync_age: public.last_sync.elapsed(),
+            failed: public.failed.clone().or(index_trouble),
+            segments,
+            journal_bytes,
+            spare_ready: public.spare_ready,
+            quarantined: public.quarantined,
+        }
+    }
+
+    pub(crate) fn set_failed(&self, why: &str) {
+        self.public().failed.get_or_insert_with(|| why.to_owned());
+    }
+
+    pub(crate) fn watch_head(&self) -> watch::Receiver<(Seq, [u8; 32])> {
+        self.head.subscribe()
+    }
+
+    /// Before anything is served: from now on unknown keys wait for the check.
+    pub(crate) fn begin_check(&self, expected: TreeSum) {
+        self.index.begin_walk(expected);
+        self.check().running = true;
+    }
+
+    /// Walks `by_key`, on a thread of its own. False: it is not what the journal says, and the index is dead now.
+    pub(crate) fn check_keys(&self) -> bool {
+        let good = loop {
+            if self.check().stop {
+                break true;
+            }
+            match self.index.walk_on(CHECK_STEP) {
+                Ok(None) => {}
+                Ok(Some(true)) => break true,
+                Ok(Some(false)) => {
+                    self.index.condemn("`by_key` is not what the journal says");
+                    break false;
+                }
+                Err(_) => break false,
+            }
+        };
+        self.check().running = false;
+        self.keys.done.notify_all();
+        good
+    }
+
+    pub(crate) fn stop_check(&self) {
+        self.check().stop = true;
+    }
+
+    fn check(&self) -> MutexGuard<'_, Check> {
+        self.keys.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn public(&self) -> MutexGuard<'_, Public> {
+        self.public.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The words for a reader.
+pub(crate) fn index_failed(IndexError(what): IndexError) -> ReadError {
+    ReadError::Index(what)
+}

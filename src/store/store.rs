@@ -1,0 +1,226 @@
+//! The store as the rest of the daemon uses it.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use tokio::sync::{oneshot, watch};
+
+use crate::queue::Seq;
+use crate::store::committer::Committer;
+use crate::store::effect::SeriesState;
+use crate::store::entry::Entry;
+use crate::store::error::{CommitError, OpenError, ReadError};
+use crate::store::finished::Finished;
+use crate::store::keys::Signer;
+use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Progress};
+use crate::store::record::{Kind, Located, NewRecord, Record};
+use crate::store::recovery;
+use crate::store::shared::{Shared, index_failed};
+use crate::store::standing::Genesis;
+
+/// A handle to the open store; clones are the same store. Dropping the last one without [`close`](Store::close) stops it
+/// at once: nothing acknowledged is lost, the next start has more to do.
+#[derive(Clone)]
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+struct Handle {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.stop_check();
+        self.shared.inbox.post(|mail| mail.abandon = true);
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic there has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Store").field("head", &self.head().0).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens the store in `dir`, repairing what a power cut or a crash left: finds the journal's end, brings the index up
+    /// to it or makes it anew. Blocks, seconds in the worst case.
+    pub fn open(
+        dir: &Path,
+        options: Options,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Self, OpenReport), OpenError> {
+        let (committer, report) = recovery::open(dir, options, progress)?;
+        Self::start(committer, report, dir)
+    }
+
+    /// Starts the threads over what was opened.
+    pub(crate) fn start(
+        committer: Committer,
+        report: OpenReport,
+        dir: &Path,
+    ) -> Result<(Self, OpenReport), OpenError> {
+        let shared = Arc::clone(&committer.shared);
+        let expected = committer.sums.keys;
+        let handle = Arc::new(Handle { shared: Arc::clone(&shared), threads: Mutex::default() });
+        let no_thread = |source| OpenError::Io { step: "starting a thread", path: dir.to_owned(), source };
+        // An index made from the journal just now needs no check.
+        if report.rebuilt.is_none() {
+            shared.begin_check(expected);
+            let marker = recovery::marker_path(dir);
+            let checked = Arc::clone(&shared);
+            let check = move || {
+                if !checked.check_keys() {
+                    recovery::distrust_index(&marker);
+                    checked
+                        .set_failed("the index is not what the journal says; the next start makes it anew");
+                    checked.inbox.shut(CommitError::Failed("the index must be made anew".into()));
+                }
+            };
+            handle.keep(
+                std::thread::Builder::new().name("store-check".into()).spawn(check).map_err(no_thread)?,
+            );
+        }
+        let run = move || committer.run();
+        handle
+            .keep(std::thread::Builder::new().name("store-committer".into()).spawn(run).map_err(no_thread)?);
+        Ok((Self { handle }, report))
+    }
+
+    /// Writes the records in one group, all or none, in order, and returns once they are synced to the disk and visible to
+    /// readers: one result for each, in order. At most one may be a document; if its key is known, nothing is written and
+    /// [`Committed::Known`] is the only result (a concurrent twin waits for the first one).
+    ///
+    /// Dropping the future does not take the commit back.
+    pub async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, CommitError> {
+        self.shared().inbox.commit(records).await
+    }
+
+    /// A document by the register's own number, finished ones too. Blocks.
+    pub fn find(&self, key: &str) -> Result<Option<Entry>, ReadError> {
+        self.shared().find(key).map_err(index_failed)
+    }
+
+    /// An unfinished document. Blocks.
+    pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
+        self.shared().index.entry(seq).map_err(index_failed)
+    }
+
+    /// One record of the journal, its checksum checked. Blocks.
+    pub fn read(&self, at: Located) -> Result<Record, ReadError> {
+        self.shared().journal.read(at)
+    }
+
+    /// Up to `limit` unfinished documents after `after`, in order of acceptance. Blocks.
+    pub fn unfinished(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        self.shared().index.page(after, limit).map_err(index_failed)
+    }
+
+    /// The first pending document after `after`, in order of acceptance; does not depend on how many wait. Blocks.
+    pub fn first_pending(&self, after: Option<Seq>) -> Result<Option<Entry>, ReadError> {
+        self.shared().first_pending(after)
+    }
+
+    /// Up to `limit` records before `before` (from the newest, if `None`), newest first. Blocks, and reads the segments
+    /// backwards until it has found enough.
+    pub fn records_before(
+        &self,
+        before: Option<Seq>,
+        kind: Option<Kind>,
+        limit: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        self.shared().journal.before(before, kind, limit)
+    }
+
+    /// Up to `limit` records after `after` (from the oldest, if `None`), oldest first. Blocks.
+    pub fn records_after(
+        &self,
+        after: Option<Seq>,
+        kind: Option<Kind>,
+        limit: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        self.shared().journal.after(after, kind, limit)
+    }
+
+    /// Where the number series stands.
+    pub fn series(&self) -> SeriesState {
+        self.shared().series()
+    }
+
+    /// The latest GENESIS, INIT, REGISTRATION, CHECKPOINT or RETIRE; other kinds are not kept at hand.
+    pub fn latest(&self, kind: Kind) -> Option<Located> {
+        self.shared().latest(kind)
+    }
+
+    /// How many documents stand where, as of the last commit.
+    pub fn counts(&self) -> Counts {
+        self.shared().counts()
+    }
+
+    /// How the store is.
+    pub fn health(&self) -> Health {
+        self.shared().health()
+    }
+
+    /// What the store was when it was made.
+    pub fn genesis(&self) -> &Genesis {
+        &self.shared().genesis
+    }
+
+    /// The key that signs.
+    pub fn public_key(&self) -> [u8; 32] {
+        self.shared().signer.public_key()
+    }
+
+    /// The journal's random id.
+    pub fn journal_id(&self) -> [u8; 16] {
+        self.shared().journal.id()
+    }
+
+    /// The last record, and its hash.
+    pub fn head(&self) -> (Seq, [u8; 32]) {
+        *self.watch_head().borrow()
+    }
+
+    /// Changes with every commit: for those who follow the journal.
+    pub fn watch_head(&self) -> watch::Receiver<(Seq, [u8; 32])> {
+        self.shared().watch_head()
+    }
+
+    /// Signs, in the caller's own task.
+    pub fn signer(&self) -> Arc<Signer> {
+        Arc::clone(&self.shared().signer)
+    }
+
+    /// Tells when a document is no longer pending.
+    pub fn finished(&self) -> Finished {
+        self.shared().finished.clone()
+    }
+
+    /// Commits what waits, writes a checkpoint and stops. Later commits are refused; the store's files are free once the
+    /// last handle is dropped.
+    pub async fn close(self) {
+        self.shared().stop_check();
+        let (tell, closed) = oneshot::channel();
+        self.shared().inbox.post(|mail| mail.close = Some(tell));
+        // An error: the committer had stopped already.
+        let _ = closed.await;
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
+    }
+}
+
+impl Handle {
+    fn keep(&self, thread: JoinHandle<()>) {
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+}

@@ -1,0 +1,98 @@
+//! `selectInvoiceDetails`: what KRA's books hold under a number. The one call that makes a lost answer recoverable.
+
+use crate::fiscal::DeviceIdentity;
+use crate::queue::{FoundInvoice, FoundLine, LookedUp};
+
+use super::body::Body;
+use super::envelope::{self, Envelope};
+use super::result_code::Answer;
+use super::tree::Tree;
+use super::{Format, FrozenRequest, Function};
+
+/// The question for one number.
+pub fn encode(format: Format, device: &DeviceIdentity, invoice_no: u64) -> FrozenRequest {
+    Body::frozen(Function::SelectInvoiceDetails, format, device, |body| body.number("invcNo", invoice_no))
+}
+
+/// Reads the answer to the question for `asked`. Only a plain "no search result" (001) counts as absent: it lets the
+/// same bytes be sent again.
+pub fn read(asked: u64, answer: &Answer<'_>) -> LookedUp {
+    let tree = Tree::read(answer.body);
+    let opened = tree.as_ref().ok().and_then(Envelope::open);
+    let Some(envelope) = opened else {
+        let why = match &tree {
+            Ok(_) => "it has no resultCd".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
+        return if answer.http_status == 404 { LookedUp::Missing(words) } else { LookedUp::Failed(words) };
+    };
+    let mut words = envelope.words(answer.http_status);
+    match envelope.code().as_deref() {
+        Some("000") => {}
+        Some("001") if answer.http_status < 500 => return LookedUp::Absent,
+        Some("912") => return LookedUp::Missing(words),
+        None if envelope.response_code == Some(404) => return LookedUp::Missing(words),
+        _ => return LookedUp::Failed(words),
+    }
+    let candidates = envelope.data.map(sales).unwrap_or_default();
+    let named = candidates.iter().find(|sale| sale.invoice_no == Some(asked));
+    let nameless = candidates.iter().find(|sale| sale.invoice_no.is_none()).filter(|_| candidates.len() == 1);
+    if let Some(sale) = named.or(nameless) {
+        return LookedUp::Found(Box::new(sale.clone()));
+    }
+    words.message = match candidates.first().and_then(|sale| sale.invoice_no) {
+        Some(other) => format!("asked for invoice {asked}, the answer is about {other}"),
+        None => format!("the answer says success but holds no sale with number {asked}"),
+    };
+    LookedUp::Failed(words)
+}
+
+/// The sales in an answer: in a list, alone, or as the data itself.
+fn sales(data: &Tree<'_>) -> Vec<FoundInvoice> {
+    let list = data.list("salesList").or_else(|| data.list("saleList"));
+    let sales = match (list, data) {
+        (Some(list), _) => list,
+        (None, Tree::List(list)) => list,
+        (None, alone) => std::slice::from_ref(alone),
+    };
+    sales.iter().filter(|sale| holds_a_sale(sale)).map(sale).collect()
+}
+
+fn holds_a_sale(tree: &Tree<'_>) -> bool {
+    ["invcNo", "trdInvcNo", "totAmt"].iter().any(|name| tree.field(name).is_some())
+}
+
+fn sale(tree: &Tree<'_>) -> FoundInvoice {
+    let text = |name| tree.text(name).map(str::to_owned);
+    let places = match tree.field("receipt") {
+        Some(receipt) => vec![receipt, tree],
+        None => vec![tree],
+    };
+    FoundInvoice {
+        invoice_no: tree.whole("invcNo"),
+        trader_ref: text("trdInvcNo"),
+        receipt_type: text("rcptTyCd"),
+        original_invoice_no: tree.whole("orgInvcNo"),
+        confirmed_at: tree.time("cfmDt"),
+        total_taxable: tree.amount("totTaxblAmt"),
+        total_tax: tree.amount("totTaxAmt"),
+        total: tree.amount("totAmt"),
+        lines: tree.list("itemList").map(|lines| lines.iter().map(line).collect()),
+        proof: envelope::proof(&places),
+    }
+}
+
+fn line(tree: &Tree<'_>) -> FoundLine {
+    FoundLine {
+        item_code: tree.text("itemCd").map(str::to_owned),
+        quantity: tree.quantity("qty"),
+        price: tree.amount("prc"),
+        tax_type: tree.text("taxTyCd").map(str::to_owned),
+        total: tree.amount("totAmt"),
+    }
+}
+
+#[cfg(test)]
+#[path = "invoice_details_tests.rs"]
+mod tests;
