@@ -2,6 +2,7 @@
 
 mod args;
 mod config_check;
+mod demo;
 mod exit_code;
 
 pub use args::{
@@ -9,4 +10,5 @@ pub use args::{
     QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
 };
 pub use config_check::check_config;
+pub use demo::demo;
 pub use exit_code::Exit;

@@ -100,7 +100,12 @@ pub(super) fn agree(kra: &[Entry], gateway: &[Entry]) -> Vec<String> {
             continue;
         };
         if ours != theirs {
-            wrong.push(format!("{}: KRA has {}, the gateway {}", ours.trader_ref, theirs.said(), ours.said()));
+            wrong.push(format!(
+                "{}: KRA has {}, the gateway {}",
+                ours.trader_ref,
+                theirs.said(),
+                ours.said()
+            ));
         }
     }
     for theirs in kra {
@@ -113,7 +118,8 @@ pub(super) fn agree(kra: &[Entry], gateway: &[Entry]) -> Vec<String> {
 
 impl Entry {
     fn said(&self) -> String {
-        let number = |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
+        let number =
+            |number: Option<u64>| number.map_or_else(|| "none".to_owned(), |number| number.to_string());
         format!(
             "number {}, receipt {}, signature {}",
             number(self.invoice_no),

@@ -119,7 +119,8 @@ impl Peer {
 }
 
 fn request(host: &str, method: &Method, path: &str, body: Option<&Value>) -> Request<Full<Bytes>> {
-    let request = Request::builder().method(method).uri(path).header("Host", host).header("Connection", "close");
+    let request =
+        Request::builder().method(method).uri(path).header("Host", host).header("Connection", "close");
     let built = match body {
         Some(body) => request.header("Content-Type", "application/json").body(Full::from(body.to_string())),
         None => request.body(Full::default()),
@@ -186,6 +187,9 @@ mod tests {
         assert!(error.to_string().contains("broke off") && !error.is_refused(), "{error}");
         server.await.unwrap();
         let error = peer.get("/x/", SOON).await.unwrap_err();
-        assert!(error.is_refused() && error.to_string().starts_with("GET /x/ at http://127.0.0.1:"), "{error}");
+        assert!(
+            error.is_refused() && error.to_string().starts_with("GET /x/ at http://127.0.0.1:"),
+            "{error}"
+        );
     }
 }

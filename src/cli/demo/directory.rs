@@ -43,7 +43,10 @@ impl Directory {
         SystemRandom::new().fill(&mut random).map_err(|_| DirectoryError::Random)?;
         let name = format!("etims-demo-{}", BASE32_NOPAD.encode(&random).to_lowercase());
         let path = parent(&std::env::temp_dir(), name.len()).join(name);
-        DirBuilder::new().mode(0o700).create(&path).map_err(|error| DirectoryError::Make(path.clone(), error))?;
+        DirBuilder::new()
+            .mode(0o700)
+            .create(&path)
+            .map_err(|error| DirectoryError::Make(path.clone(), error))?;
         Ok(Self { path, is_kept: false })
     }
 

@@ -73,7 +73,11 @@ pub(super) const BASKETS: [Basket; 8] = [
     Basket { trader_ref: "TILL2-0002", total: "390.00", lines: &[(&BREAD, "1", None), (&SUGAR, "1", None)] },
     Basket { trader_ref: "TILL1-0004", total: "545.50", lines: &[(&FLOUR, "2", None), (&SOAP, "1", None)] },
     Basket { trader_ref: "TILL2-0003", total: "2300.00", lines: &[(&GAS, "2", None)] },
-    Basket { trader_ref: "TILL2-0004", total: "445.00", lines: &[(&OIL, "1", None), (&TOMATOES, "0.8", None)] },
+    Basket {
+        trader_ref: "TILL2-0004",
+        total: "445.00",
+        lines: &[(&OIL, "1", None), (&TOMATOES, "0.8", None)],
+    },
 ];
 
 /// How many of them are posted while KRA answers.

@@ -15,7 +15,8 @@ impl Narrator<io::Stdout> {
     /// On standard output; in colours only on a terminal whose user has not asked for none (`NO_COLOR`).
     pub(super) fn on_stdout() -> Self {
         let out = io::stdout();
-        let is_coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let is_coloured =
+            out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         Self::new(out, is_coloured)
     }
 }

@@ -78,11 +78,15 @@ pub(super) struct Process {
 
 /// This very program, with these arguments, free of what is meant for its parent.
 pub(super) fn this_program(name: &'static str, arguments: &[&str]) -> Result<Command, ProcessError> {
-    let program = std::env::current_exe().map_err(|source| ProcessError::System { name, what: "find", source })?;
+    let program =
+        std::env::current_exe().map_err(|source| ProcessError::System { name, what: "find", source })?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     for (variable, _) in std::env::vars_os() {
-        if variable.to_str().is_some_and(|name| name.starts_with("ETIMS_") || FOREIGN_VARIABLES.contains(&name)) {
+        if variable
+            .to_str()
+            .is_some_and(|name| name.starts_with("ETIMS_") || FOREIGN_VARIABLES.contains(&name))
+        {
             command.env_remove(variable);
         }
     }
@@ -94,7 +98,8 @@ impl Process {
     /// alone, which stops its children in order.
     pub(super) fn start(name: &'static str, mut command: Command, log: &Path) -> Result<Self, ProcessError> {
         let failed = |what| move |source| ProcessError::System { name, what, source };
-        let file = OpenOptions::new().append(true).create(true).open(log).map_err(failed("open the log of"))?;
+        let file =
+            OpenOptions::new().append(true).create(true).open(log).map_err(failed("open the log of"))?;
         let copy: File = file.try_clone().map_err(failed("open the log of"))?;
         command.stdout(file).stderr(copy).process_group(0).kill_on_drop(true);
         let child = command.spawn().map_err(failed("start"))?;

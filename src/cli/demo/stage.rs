@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::Wire;
 use super::client::Peer;
 use super::directory::{Directory, DirectoryError};
 use super::process::{Process, ProcessError, ReadySocket, this_program};
+use crate::cli::args::DemoWire;
 
 /// How long a process may take until it is ready; a busy machine needs more than an idle one.
 const STARTING: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ pub(super) enum StageError {
 pub(super) struct Stage {
     gateway: Option<(Process, ReadySocket)>,
     simulator: Option<Process>,
-    wire: Wire,
+    wire: DemoWire,
     kra: SocketAddr,
     levers: SocketAddr,
     till: SocketAddr,
@@ -51,7 +51,7 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Makes directory, ports and configuration; starts nothing yet.
-    pub(super) fn set(wire: Wire) -> Result<Self, StageError> {
+    pub(super) fn set(wire: DemoWire) -> Result<Self, StageError> {
         let directory = Directory::new()?;
         let [kra, levers, till] = free_ports().map_err(StageError::Port)?;
         let stage = Self { gateway: None, simulator: None, wire, kra, levers, till, starts: 0, directory };
@@ -77,7 +77,7 @@ impl Stage {
              [log]\nformat = \"text\"\n",
             state = quoted(&self.directory.path().join("state")),
             base_url = self.base_url(),
-            wire = self.wire.word(),
+            wire = wire_word(self.wire),
             till = self.till,
             socket = quoted(&self.till_socket()),
             admin = quoted(&self.directory.path().join("admin.sock")),
@@ -219,6 +219,14 @@ impl Stage {
     }
 }
 
+/// The wire as the settings name it.
+fn wire_word(wire: DemoWire) -> &'static str {
+    match wire {
+        DemoWire::Json => "json",
+        DemoWire::Xml => "xml",
+    }
+}
+
 /// Three different ports that are free now. All are held until all are known.
 fn free_ports() -> io::Result<[SocketAddr; 3]> {
     let free = || TcpListener::bind("127.0.0.1:0");
@@ -233,7 +241,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_configuration_is_toml_and_gone_with_the_stage() {
-        let stage = Stage::set(Wire::Json).unwrap();
+        let stage = Stage::set(DemoWire::Json).unwrap();
         let file = stage.config_file();
         let table: toml::Table = toml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
         assert_eq!(table["kra"]["wire"].as_str(), Some("json"));
