@@ -15,3 +15,8 @@ pub mod status;
 pub mod store;
 pub mod systemd;
 pub mod wire;
+
+/// Runs the command that the command line names.
+pub fn main() -> std::process::ExitCode {
+    cli::dispatch().into()
+}

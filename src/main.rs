@@ -1,2 +1,7 @@
 //! The `etims-gateway` binary; everything is in the library.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    etims_gateway::main()
+}

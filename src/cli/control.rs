@@ -18,9 +18,11 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The daemon did not answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ControlError {
+pub(super) enum ControlError {
     /// Nobody listens there.
-    #[error("the daemon cannot be reached at {path}: {source}; is it running? (systemctl status etims-gateway)")]
+    #[error(
+        "the daemon cannot be reached at {path}: {source}; is it running? (systemctl status etims-gateway)"
+    )]
     NotRunning {
         /// The admin socket.
         path: PathBuf,
@@ -39,7 +41,7 @@ pub enum ControlError {
 ///
 /// # Errors
 /// The daemon did not answer.
-pub async fn ask(
+pub(super) async fn ask(
     socket: &Path,
     method: Method,
     path: &str,

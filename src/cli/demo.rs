@@ -28,7 +28,17 @@ use super::exit_code::Exit;
 
 /// Plays the story and says whether all of it was true. Interrupted (Ctrl-C, SIGTERM, SIGHUP), it stops its children
 /// and removes its directory; with `--keep` it leaves both running until then.
-pub async fn demo(arguments: &DemoArgs) -> Exit {
+pub fn demo(arguments: &DemoArgs) -> Exit {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(play(arguments)),
+        Err(error) => {
+            eprintln!("etims-gateway: {error}");
+            Exit::Internal
+        }
+    }
+}
+
+async fn play(arguments: &DemoArgs) -> Exit {
     let mut narrator = Narrator::on_stdout();
     let began = Instant::now();
     narrator.show(&format!(

@@ -1,9 +1,18 @@
 //! One file per subcommand.
 
 mod args;
+mod ask;
 mod config_check;
+mod control;
 mod demo;
+mod device;
+mod dispatch;
 mod exit_code;
+mod queue;
+mod run;
+mod simulator;
+mod status;
+mod store_init;
 
 pub use args::{
     Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, Output, QueueCommand,
@@ -11,4 +20,12 @@ pub use args::{
 };
 pub use config_check::check_config;
 pub use demo::demo;
+pub use device::device_init;
+pub use dispatch::dispatch;
+use dispatch::say;
 pub use exit_code::Exit;
+pub use queue::{queue_list, queue_show};
+pub use run::run;
+pub use simulator::run_simulator;
+pub use status::status;
+pub use store_init::store_init;

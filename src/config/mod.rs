@@ -1,7 +1,7 @@
 //! The configuration: a file, the files of `conf.d` beside it and the environment in; checked settings or all problems
 //! at once out.
 //!
-//! The table of [`keys`] is the one place that knows every key, its kind, default and meaning; [`Settings::load`]
+//! The table behind [`every_key`] is the one place that knows every key, its kind, default and meaning; [`Settings::load`]
 //! layers the sources, reads each key by its kind, then applies the rules between keys.
 
 mod address;

@@ -43,7 +43,8 @@ pub fn stamp() -> Stamp {
 /// Milliseconds since the machine was started, sleep included.
 fn since_boot_ms() -> u64 {
     let time = clock_gettime(ClockId::Boottime);
-    let (seconds, nanos) = (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
+    let (seconds, nanos) =
+        (u64::try_from(time.tv_sec).unwrap_or(0), u64::try_from(time.tv_nsec).unwrap_or(0));
     seconds.saturating_mul(1000).saturating_add(nanos / 1_000_000)
 }
 

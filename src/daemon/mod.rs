@@ -1,1 +1,10 @@
 //! Start and stop of the daemon, and its long tasks.
+
+pub mod clock;
+mod run;
+mod sockets;
+mod tasks;
+mod wiring;
+
+pub use run::{StartError, Stopped, make_store, run};
+pub use wiring::{log_format, log_level};

@@ -103,7 +103,17 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<(Vec<Sale>, Option<Seq>), LedgerError>> + Send;
 
-    /// How many unfinished documents were accepted before this one.
+    /// Unfinished sales (pending, refused, set aside, without proof) after `after`, in order of acceptance.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_sales(
+        &self,
+        after: Option<Seq>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Sale>, LedgerError>> + Send;
+
+    /// How many pending sales were accepted before this one.
     ///
     /// # Errors
     /// The store cannot be read.

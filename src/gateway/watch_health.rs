@@ -46,7 +46,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
         let sight = self.progress.sight();
         let counts = self.ledger.counts();
         let store = self.ledger.store_facts();
-        let contact = sight.last_contact_ms.and_then(|millis| KraDateTime::from_unix(millis.div_euclid(1000)));
+        let contact =
+            sight.last_contact_ms.and_then(|millis| KraDateTime::from_unix(millis.div_euclid(1000)));
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             environment: self.shown.environment.clone(),
@@ -102,7 +103,11 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             snapshot.last_signed = sales.first().map(|sale| LastSigned {
                 trd_invc_no: sale.invoice.trader_ref.to_string(),
                 invc_no: sale.invoice_no.unwrap_or_default(),
-                sdc_date_time: sale.proof.as_ref().map(|proof| proof.issued_at.to_string()).unwrap_or_default(),
+                sdc_date_time: sale
+                    .proof
+                    .as_ref()
+                    .map(|proof| proof.issued_at.to_string())
+                    .unwrap_or_default(),
             });
         }
         snapshot

@@ -20,7 +20,7 @@ use super::{Answer, BodyBudget, Guard, Limits, Listener, Peer, Request, serve};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A time limit under test, short enough to wait for.
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT: Duration = Duration::from_millis(500);
 
 /// What the handler under test waits for and tells.
 #[derive(Default)]

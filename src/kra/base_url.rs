@@ -5,6 +5,9 @@ use std::net::IpAddr;
 
 use hyper::Uri;
 
+/// The longest address, in bytes.
+const LONGEST: usize = 1000;
+
 /// What is wrong with an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
@@ -37,6 +40,9 @@ impl BaseUrl {
     /// The address is malformed, holds more than scheme, host, port and path, or is unencrypted and not local.
     pub fn parse(text: &str) -> Result<Self, UrlFault> {
         let text = text.trim().trim_end_matches('/');
+        if text.len() > LONGEST {
+            return Err(UrlFault::Malformed);
+        }
         if text.contains('#') {
             return Err(UrlFault::Surplus);
         }

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Method, Request};
 use rustls::pki_types::ServerName;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -15,20 +12,17 @@ use crate::gateway::ports::{Authority, Initialised};
 use crate::queue::{LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};
 use crate::wire::result_code::{Answer, classify};
 use crate::wire::{
-    Envelope, Format, FrozenRequest, Function, Paths, endpoint, initialise, invoice_details, probe, sign,
-    tree::Tree,
+    Envelope, Format, FrozenRequest, Function, initialise, invoice_details, probe, tree::Tree,
 };
 
-use super::base_url::BaseUrl;
+use super::call::{Call, without_key};
 use super::connection::{Connection, NoAnswer, Received};
 use super::dial::Route;
 use super::exchange::{Exchange, Observer};
-use super::proxy::Proxy;
 use super::retry_after;
-use super::tls::{RootsFault, Tls};
+use super::settings::{Settings, SettingsFault};
+use super::tls::Tls;
 
-/// What we call ourselves.
-const AGENT: &str = concat!("etims-gateway/", env!("CARGO_PKG_VERSION"));
 /// A connection that was idle longer is not used again: servers and routers on the way forget such ones without a word,
 /// and a sale sent into one would be in doubt.
 const REUSE_WITHIN: Duration = Duration::from_secs(10);
@@ -36,38 +30,6 @@ const REUSE_WITHIN: Duration = Duration::from_secs(10);
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How far back a probe asks for notices.
 const NOTICES_SINCE: i64 = 24 * 3600;
-
-/// How KRA is reached and spoken to.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Where KRA lives.
-    pub base_url: BaseUrl,
-    /// The format of the wire.
-    pub format: Format,
-    /// Whether requests carry `X-Signature`.
-    pub sign_requests: bool,
-    /// Where each function lives under the base address.
-    pub paths: Paths,
-    /// The longest way to a standing connection: name, TCP, proxy, TLS.
-    pub connect_timeout: Duration,
-    /// The longest exchange, from the request's first byte to the answer's last.
-    pub request_timeout: Duration,
-    /// Root certificates beside the machine's own, in PEM form.
-    pub ca_certificates: Option<Vec<u8>>,
-    /// The proxy on the way.
-    pub proxy: Option<Proxy>,
-}
-
-/// Settings that no client can be made from.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SettingsFault {
-    /// `kra.ca_file`.
-    #[error("kra.ca_file {0}")]
-    Roots(#[from] RootsFault),
-    /// A host that no certificate can be for.
-    #[error("kra.base_url: {0} is not a host name that a certificate can be for")]
-    Host(String),
-}
 
 /// KRA. Keeps one connection for saving requests; everything else has a fresh one.
 pub struct Client {
@@ -81,31 +43,6 @@ pub struct Client {
 struct Kept {
     connection: Connection,
     used_at: Instant,
-}
-
-/// One call, before it is on the line.
-struct Call<'a> {
-    function: Function,
-    query: Option<String>,
-    body: Bytes,
-    device: &'a DeviceIdentity,
-    key: Option<&'a CmcKey>,
-    trader_ref: Option<String>,
-    invoice_no: Option<u64>,
-}
-
-impl<'a> Call<'a> {
-    fn filled(request: &FrozenRequest, device: &'a DeviceIdentity, key: &'a CmcKey) -> Self {
-        Self {
-            function: request.function,
-            query: None,
-            body: Bytes::from(request.fill(key)),
-            device,
-            key: Some(key),
-            trader_ref: request.trader_ref(),
-            invoice_no: None,
-        }
-    }
 }
 
 impl Client {
@@ -125,39 +62,6 @@ impl Client {
         Ok(Self { route, settings, saving: Mutex::new(None), observer })
     }
 
-    fn request(&self, call: &Call<'_>) -> Request<Full<Bytes>> {
-        let Settings { base_url, format, paths, .. } = &self.settings;
-        let path = match paths.of(call.function, *format) {
-            Some(path) => path.to_owned(),
-            None => format!("/{}", call.function.name()),
-        };
-        let query = call.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
-        let mut request = Request::new(Full::new(call.body.clone()));
-        *request.uri_mut() = format!("{}{path}{query}", base_url.path())
-            .parse()
-            .expect("the base address, the paths and the query are checked where they are made");
-        let headers = request.headers_mut();
-        let text = |value: &str| HeaderValue::from_str(value).expect("checked for printable ASCII when made");
-        headers.insert(HOST, text(&base_url.host_header()));
-        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
-        headers.insert(ACCEPT, HeaderValue::from_static(format.accept()));
-        headers.insert("tin", text(call.device.tin.as_str()));
-        headers.insert("bhfid", text(call.device.bhf_id.as_str()));
-        if let Some(key) = call.key {
-            let mut value = text(key.reveal());
-            value.set_sensitive(true);
-            headers.insert("cmckey", value);
-        }
-        if endpoint::method(call.function) == endpoint::Method::Post {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
-            if let Some(key) = call.key.filter(|_| self.settings.sign_requests) {
-                headers.insert(sign::HEADER, text(&sign::value(key, &call.body)));
-            }
-            *request.method_mut() = Method::POST;
-        }
-        request
-    }
-
     /// A fresh connection, nothing sent on it.
     async fn fresh(&self, within: Duration) -> Result<Connection, Unreachable> {
         let stream = self.route.dial(within).await?;
@@ -171,7 +75,7 @@ impl Client {
         call: &Call<'_>,
         within: Duration,
     ) -> Result<Received, NoAnswer> {
-        let exchange = connection.exchange(self.request(call));
+        let exchange = connection.exchange(call.request(&self.settings));
         let mut received = timeout(within, exchange).await.unwrap_or_else(|_| {
             let why = format!("no whole answer within {} s", within.as_secs());
             Err(NoAnswer::InDoubt { why, http_status: None })
@@ -354,12 +258,16 @@ impl Authority for Client {
             Function::SelectOsdcStatus => (Some(probe::status_query(device)), Bytes::new()),
             _ => (None, Bytes::from(notices(format, device, key))),
         };
-        let call = Call { function, query, body, device, key, trader_ref: None, invoice_no: None };
+        let call = Call { function, format, query, body, device, key, trader_ref: None, invoice_no: None };
         let (connect, answered) = self.limits();
         let began = Began::now();
         match self.ask(&call, (connect.min(PROBE_TIMEOUT), answered.min(PROBE_TIMEOUT))).await {
             Ok(received) => {
-                let probed = probe::read(&answer(&received));
+                let probed = match probe::read(&answer(&received)) {
+                    // Without a key there is nothing to refuse yet: KRA's own code says that KRA is there.
+                    Probed::Refused(words) if key.is_none() && words.result_cd.is_some() => Probed::Up,
+                    probed => probed,
+                };
                 let outcome = match probed {
                     Probed::Down(_) => "down",
                     Probed::Refused(_) => "refused",
@@ -369,18 +277,27 @@ impl Authority for Client {
                 probed
             }
             Err(asked) => {
+                let trusted = !matches!(&asked, Asked::Unreachable(Unreachable { at: Step::Trust, .. }));
                 let words = asked.into_words();
-                self.tell(&call, began, Seen::trouble(&words.message), "down");
-                Probed::Down(words)
+                let outcome = if trusted { "down" } else { "refused" };
+                self.tell(&call, began, Seen::trouble(&words.message), outcome);
+                if trusted { Probed::Down(words) } else { Probed::Refused(words) }
             }
         }
     }
 
     async fn initialise(&self, device: &DeviceIdentity) -> Initialised {
-        let body = Bytes::from(initialise::encode(self.settings.format, device));
-        let function = Function::SelectInitOsdcInfo;
-        let call =
-            Call { function, query: None, body, device, key: None, trader_ref: None, invoice_no: None };
+        let format = self.settings.format;
+        let call = Call {
+            function: Function::SelectInitOsdcInfo,
+            format,
+            query: None,
+            body: Bytes::from(initialise::encode(format, device)),
+            device,
+            key: None,
+            trader_ref: None,
+            invoice_no: None,
+        };
         let began = Began::now();
         match self.ask(&call, self.limits()).await {
             Ok(received) => {
@@ -443,24 +360,6 @@ const fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::Unsure(_) => "unsure",
         Verdict::Wait(_) => "wait",
     }
-}
-
-/// An answer that repeats the key must not carry it into words, records and logs.
-fn without_key(body: Bytes, key: &CmcKey) -> Bytes {
-    const MASK: &[u8] = b"****";
-    let key = key.reveal().as_bytes();
-    let mut rest: &[u8] = &body;
-    let mut masked = Vec::new();
-    while let Some(at) = rest.windows(key.len()).position(|window| window == key) {
-        masked.extend_from_slice(&rest[..at]);
-        masked.extend_from_slice(MASK);
-        rest = &rest[at + key.len()..];
-    }
-    if masked.is_empty() && rest.len() == body.len() {
-        return body;
-    }
-    masked.extend_from_slice(rest);
-    Bytes::from(masked)
 }
 
 #[cfg(test)]

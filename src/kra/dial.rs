@@ -67,8 +67,8 @@ async fn resolve(host: &str, port: u16, deadline: Instant) -> Result<Vec<SocketA
 /// swallows packets leaves some for the others.
 async fn reach(host: &str, addresses: &[SocketAddr], deadline: Instant) -> Result<TcpStream, Unreachable> {
     let mut why = String::new();
-    let tries = addresses.iter().zip((1u32..).take(addresses.len()).collect::<Vec<_>>().into_iter().rev());
-    for (address, left) in tries {
+    for (at, address) in addresses.iter().enumerate() {
+        let left = u32::try_from(addresses.len() - at).unwrap_or(u32::MAX);
         let now = Instant::now();
         let share = now + deadline.saturating_duration_since(now) / left;
         why = match timeout_at(share, connect(*address)).await {
@@ -85,4 +85,34 @@ async fn connect(address: SocketAddr) -> std::io::Result<TcpStream> {
     socket.set_keepalive(true)?;
     socket.set_nodelay(true)?;
     socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_secs(10)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_is_not_the_last_word() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let bad = closed.local_addr().unwrap();
+        drop(closed);
+        let stream = reach("kra.example", &[bad, good], soon()).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), good);
+        let unreachable = reach("kra.example", &[bad], soon()).await.unwrap_err();
+        assert_eq!(unreachable.at, Step::Connect);
+        assert!(unreachable.why.starts_with(&format!("kra.example at {bad}: ")), "{}", unreachable.why);
+    }
+
+    #[tokio::test]
+    async fn addresses_need_no_name_server() {
+        let addresses = resolve("127.0.0.1", 9443, soon()).await.unwrap();
+        assert_eq!(addresses, ["127.0.0.1:9443".parse().unwrap()]);
+        assert_eq!(resolve("kra.invalid", 443, soon()).await.unwrap_err().at, Step::Dns);
+    }
 }

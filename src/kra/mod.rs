@@ -1,10 +1,11 @@
 //! Edge, out: HTTP and HTTPS to KRA.
 //!
-//! [`Client`] is KRA as the rest sees it. A call goes the [way](dial) to a stream (name, TCP, [`Proxy`], [TLS](tls)), is
-//! put on one [connection] at a time, and comes back as an answer, as "not sent" or as "in doubt"; each one is told to an
+//! [`Client`] is KRA as the rest sees it. A call goes the way to a stream (name, TCP, [`Proxy`], TLS: `dial`), is
+//! put on one `connection` at a time, and comes back as an answer, as "not sent" or as "in doubt"; each one is told to an
 //! observer as an [`Exchange`]. [`LineNews`] is the kernel's word that the till's own line is back.
 
 mod base_url;
+mod call;
 mod client;
 mod connection;
 mod dial;
@@ -14,13 +15,15 @@ mod proxy;
 #[cfg(test)]
 mod raw_server;
 mod retry_after;
+mod settings;
 mod tls;
 #[cfg(test)]
 mod way_tests;
 
 pub use base_url::{BaseUrl, UrlFault};
-pub use client::{Client, Settings, SettingsFault};
+pub use client::Client;
 pub use exchange::{Exchange, Observer};
 pub use line::LineNews;
 pub use proxy::{Proxy, ProxyFault};
+pub use settings::{Settings, SettingsFault};
 pub use tls::RootsFault;

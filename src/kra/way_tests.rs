@@ -114,7 +114,7 @@ async fn certificates_that_do_not_verify() {
         let unreachable = client.connect().await.unwrap_err();
         assert_eq!(unreachable.at, Step::Trust, "{unreachable:?}");
         assert!(unreachable.why.contains(words), "{}", unreachable.why);
-        let Probed::Down(said) = client.probe(&device(), None).await else { panic!() };
+        let Probed::Refused(said) = client.probe(&device(), None).await else { panic!() };
         assert!(said.message.contains(words), "{}", said.message);
         assert_eq!(server.seen().requests.len(), 0);
     }

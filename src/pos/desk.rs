@@ -11,8 +11,8 @@ use super::refusal::{Refusal, Unavailable};
 use super::reply::{Reply, SaleList};
 use super::routes::{Call, route};
 use super::{
-    DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts, SaleFacts, SaleRequest, SaleState, Waiting,
-    parse_device_request, without_prefix,
+    DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts, SaleFacts, SaleRequest, SaleState,
+    Waiting, parse_device_request, without_prefix,
 };
 use crate::fiscal::{KraDateTime, Label, Registration};
 use crate::gateway::ports::{Authority, Clock, Ledger, LedgerError, Registry, Sale, StoreHealth};
@@ -36,7 +36,7 @@ pub struct Desk<L, A, C> {
     /// The host of KRA's portal, for the link in the QR code.
     pub portal: String,
     /// One registration at a time.
-    pub registering: tokio::sync::Mutex<()>,
+    pub registering: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
@@ -69,7 +69,9 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
             Call::InitDevice(body) => self.init_device(&body).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
             Call::PostSale { body, wait } => self.post_sale(&body, origin, prefix, wait).await,
-            Call::ShowSale { trader_ref, wait } => self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await,
+            Call::ShowSale { trader_ref, wait } => {
+                self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await
+            }
         };
         result.unwrap_or_else(Reply::from)
     }
@@ -127,12 +129,16 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
         Ok(Reply::SaleShown(Box::new(state)))
     }
 
-    async fn list(&self, status: Option<Status>, limit: usize, before: Option<u64>) -> Result<Reply, Refusal> {
+    async fn list(
+        &self,
+        status: Option<Status>,
+        limit: usize,
+        before: Option<u64>,
+    ) -> Result<Reply, Refusal> {
         let (sales, next) =
             self.taking.ledger.recent(before, status, limit).await.map_err(|error| ledger_refusal(&error))?;
-        let sales = sales.iter().map(|sale| {
-            self.state(sale, "", None).in_full(accepted_at(sale), &sale.signature)
-        });
+        let sales =
+            sales.iter().map(|sale| self.state(sale, "", None).in_full(accepted_at(sale), &sale.signature));
         Ok(Reply::Sales(SaleList { sales: sales.collect(), next }))
     }
 
@@ -184,7 +190,9 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
         let ledger = self.taking.ledger.as_ref();
         let registered = register_device(identity, true, ledger, self.watch.authority.as_ref()).await;
         match registered.map_err(|error| ledger_refusal(&error))? {
-            Registered::Already(_, registration) => Ok(Reply::DeviceActive(DeviceActive::again(&registration))),
+            Registered::Already(_, registration) => {
+                Ok(Reply::DeviceActive(DeviceActive::again(&registration)))
+            }
             Registered::Away(words) => Err(Refusal::KraAway {
                 message: words.message,
                 retry_after: LATER,
@@ -267,4 +275,3 @@ fn ledger_refusal(error: &LedgerError) -> Refusal {
     };
     Refusal::Unavailable { why, retry_after }
 }
-

@@ -69,7 +69,11 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
         ["api", "sales"] => {
             only(method, &[Method::GET], "GET, POST")?;
             known_query(request, &["status", "limit", "before"])?;
-            Ok(Call::ListSales { status: status(request)?, limit: limit(request)?, before: number(request, "before")? })
+            Ok(Call::ListSales {
+                status: status(request)?,
+                limit: limit(request)?,
+                before: number(request, "before")?,
+            })
         }
         ["api", "sales", trader_ref] => {
             only(method, &[Method::GET], "GET")?;

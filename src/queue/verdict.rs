@@ -121,7 +121,7 @@ pub enum LookedUp {
 pub enum Probed {
     /// KRA could not be reached, or answered as a server in trouble does.
     Down(Words),
-    /// KRA answered, but our device or credentials are refused.
+    /// KRA answered, but our device or credentials are refused; or its certificate does not verify.
     Refused(Words),
     /// KRA answered.
     Up,

@@ -119,7 +119,10 @@ impl WordsBody {
     }
 
     fn is_empty(&self) -> bool {
-        self.result_cd.is_none() && self.message.is_empty() && self.http_status.is_none() && self.field.is_none()
+        self.result_cd.is_none()
+            && self.message.is_empty()
+            && self.http_status.is_none()
+            && self.field.is_none()
     }
 }
 
@@ -222,7 +225,11 @@ pub(super) fn write_intent(device: &DeviceIdentity, unknown: u32) -> Vec<u8> {
     })
 }
 
-pub(super) fn write_init_failure(device: &DeviceIdentity, unknown: u32, failure: &RegistrationFailure) -> Vec<u8> {
+pub(super) fn write_init_failure(
+    device: &DeviceIdentity,
+    unknown: u32,
+    failure: &RegistrationFailure,
+) -> Vec<u8> {
     let (step, words) = match failure {
         RegistrationFailure::Lost(words) => ("lost", words),
         RegistrationFailure::NotSent(words) => ("not_sent", words),
@@ -247,7 +254,11 @@ pub(super) fn read_init(bytes: &[u8]) -> Result<(DeviceIdentity, u32, InitStep),
     Ok((body.device.identity()?, body.unknown, step))
 }
 
-pub(super) fn write_registration(device: &DeviceIdentity, registration: &Registration, environment: &str) -> Vec<u8> {
+pub(super) fn write_registration(
+    device: &DeviceIdentity,
+    registration: &Registration,
+    environment: &str,
+) -> Vec<u8> {
     to_json(&RegistrationBody {
         device: DeviceBody::of(device),
         environment: environment.to_owned(),
@@ -262,7 +273,9 @@ pub(super) fn write_registration(device: &DeviceIdentity, registration: &Registr
 }
 
 /// The device, its registration, and the environment that it was made in.
-pub(super) fn read_registration(bytes: &[u8]) -> Result<(DeviceIdentity, Registration, String), UnreadableBody> {
+pub(super) fn read_registration(
+    bytes: &[u8],
+) -> Result<(DeviceIdentity, Registration, String), UnreadableBody> {
     let body: RegistrationBody = from_json(bytes)?;
     let registration = Registration {
         device_id: body.device_id,

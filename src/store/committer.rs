@@ -135,7 +135,6 @@ impl Committer {
                 Ok(Some(closed)) => return self.stop(&CommitError::Stopping, Some(closed)),
                 Err(Broken(why)) => {
                     tracing::error!(why, "the store takes no more records; the daemon must be started again");
-                    self.shared.set_failed(&why);
                     // Best effort: the disk may not take this either.
                     if let Err(error) = std::fs::write(&self.failed_marker, &why) {
                         tracing::warn!(%error, "the failure could not be noted on the disk");
@@ -203,7 +202,9 @@ impl Committer {
             let mut draft: Option<Draft> = None;
             while let Some(request) = requests.front() {
                 let bytes = request.records.iter().map(encoded_bound).fold(0, usize::saturating_add);
-                let considered = self.consider(draft.as_ref(), request, bytes).map_err(index_broke)?;
+                let considered = self
+                    .consider(draft.as_ref(), request, bytes)
+                    .map_err(|error| self.index_broke(&error))?;
                 if matches!(considered, Considered::Take(_))
                     && draft.as_ref().is_some_and(|draft| !self.fits(draft, bytes))
                 {
@@ -327,7 +328,8 @@ impl Committer {
         };
         draft.buffer.resize(HEADER, 0);
         if roll {
-            let declared = self.writer.roll().map_err(|error| Broken(format!("a new segment: {error}")))?;
+            let declared =
+                self.writer.roll().map_err(|error| self.broken(format!("a new segment: {error}")))?;
             let base = Base {
                 segment: self.writer.position().0,
                 declared,
@@ -396,10 +398,11 @@ impl Committer {
         seal(&mut draft.buffer, header);
         if let Err(error) = self.writer.append(&draft.buffer) {
             let why = format!("writing segment {} of the journal failed: {error}", self.writer.position().0);
+            let broken = self.broken(why.clone());
             let refused = || CommitError::Failed(why.clone());
             draft.taken.into_iter().for_each(|(request, _)| answer(request, Err(refused())));
             draft.twins.into_iter().for_each(|(request, _)| answer(request, Err(refused())));
-            return Err(Broken(why));
+            return Err(broken);
         }
         self.number += 1;
         self.head = draft.head;
@@ -410,7 +413,8 @@ impl Committer {
         self.pace.stale = true;
 
         // The journal has it: trouble with the index changes no answer, only what is taken from now on.
-        let applied = self.shared.index.apply(&draft.changes, self.head.0);
+        let applied =
+            self.shared.index.apply(&draft.changes, self.head.0).map_err(|error| self.index_broke(&error));
         let (segment, end) = self.writer.position();
         self.shared.journal.extend(segment, draft.first_seq, end);
         let ready = self.writer.spares().ready();
@@ -424,7 +428,18 @@ impl Committer {
             let known = known.expect("a twin's document is in the same group");
             answer(request, Ok(vec![Committed::Known(known)]));
         }
-        applied.map_err(index_broke)
+        applied
+    }
+
+    /// Shows the failure before anybody is told of it, and takes nothing more.
+    fn broken(&self, why: String) -> Broken {
+        self.shared.set_failed(&why);
+        self.shared.inbox.shut(CommitError::Failed(why.clone()));
+        Broken(why)
+    }
+
+    fn index_broke(&self, error: &IndexError) -> Broken {
+        self.broken(format!("the index failed: {error}"))
     }
 
     /// Lets a plain thread flush and sync the index, so that nobody waits for it.
@@ -456,7 +471,7 @@ impl Committer {
             // It has posted its result: this does not wait.
             let _ = thread.join();
         }
-        flushed.map_err(index_broke)?;
+        flushed.map_err(|error| self.index_broke(&error))?;
         let quiet = self.head.0 == flushing.indexed;
         let flushing = Flushing { thread: None, ..flushing };
         self.write_checkpoint(&flushing, false)?;
@@ -470,7 +485,7 @@ impl Committer {
             let _ = thread.join();
         }
         if self.pace.stale {
-            flush_and_sync(&self.shared.index).map_err(index_broke)?;
+            flush_and_sync(&self.shared.index).map_err(|error| self.index_broke(&error))?;
             self.write_checkpoint(&self.flushing(None), true)?;
         }
         Ok(())
@@ -507,10 +522,6 @@ pub(crate) fn own_record(options: &Options, kind: Kind, body: Vec<u8>) -> NewRec
 fn answer(request: Request, result: Result<Vec<Committed>, CommitError>) {
     // The caller may have gone; what is committed stays committed.
     let _ = request.answer.send(result);
-}
-
-fn index_broke(error: IndexError) -> Broken {
-    Broken(format!("the index failed: {error}"))
 }
 
 /// The rules that need no look at anything but the records.

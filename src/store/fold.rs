@@ -148,6 +148,8 @@ pub(crate) struct Tally {
     accepted_no_proof: u64,
     /// The pending ones, in order of acceptance.
     pub(crate) pending: BTreeSet<Seq>,
+    /// Those of them that are tied to a number: one of a series at a time.
+    pub(crate) bound: BTreeSet<Seq>,
     /// How many records of unfinished documents are in which segment.
     segments: BTreeMap<u32, u64>,
 }
@@ -173,6 +175,9 @@ impl Tally {
         }
         if entry.status == Status::Pending {
             self.pending.insert(entry.seq);
+            if entry.bound.is_some() {
+                self.bound.insert(entry.seq);
+            }
         }
         for segment in entry.segments() {
             *self.segments.entry(segment).or_default() += 1;
@@ -187,6 +192,7 @@ impl Tally {
             *counter = counter.saturating_sub(1);
         }
         self.pending.remove(&entry.seq);
+        self.bound.remove(&entry.seq);
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {
                 *count -= 1;

@@ -1,18 +1,20 @@
 //! The store as the verbs see it: sales, numbers and outcomes instead of records.
 
-use std::sync::{Arc, Mutex};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::bodies::{self, InitStep};
 use super::sale_body::{UnreadableBody, read_sale, write_sale};
 use super::secrets::Secrets;
 use super::{
-    Binding, CommitError, Committed, Effect, Entry, Kind, LastAccepted, Located, NewRecord, ReadError, Record, Signer,
-    Stamp, Store,
+    Binding, CommitError, Committed, Effect, Entry, Kind, LastAccepted, Located, NewRecord, ReadError,
+    Record, Signer, Stamp, Store,
 };
 use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, Registration, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, Ledger, LedgerError, RegistrationFailure, Registry, Sale, StoreFacts, StoreHealth,
+    Acceptance, Bound, Counts, Device, Ledger, LedgerError, RegistrationFailure, Registry, Sale, StoreFacts,
+    StoreHealth,
 };
 use crate::queue::drain::{NumberFate, Ruling, View, Waiting};
 use crate::queue::{Seq, Status};
@@ -23,13 +25,20 @@ pub struct JournalLedger {
     store: Store,
     stamp: fn() -> Stamp,
     secrets: Secrets,
-    /// Which KRA the device is registered with; kept with the registration.
-    environment: String,
-    /// Where the number series starts, at the first registration.
-    first_number: u64,
-    /// Below this much free space no sale is taken, bytes.
-    min_free: u64,
+    dir: PathBuf,
+    terms: Terms,
     device: Mutex<Registered>,
+}
+
+/// On what terms sales are kept: from the configuration.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Which KRA the device is registered with; kept with the registration.
+    pub environment: String,
+    /// Where the number series starts, at the first registration.
+    pub first_number: u64,
+    /// Below this much free space no sale is taken, bytes.
+    pub min_free: u64,
 }
 
 /// The device as it stands, in memory.
@@ -70,40 +79,38 @@ fn body_failed(seq: Seq, error: &UnreadableBody) -> LedgerError {
 
 fn commit_failed(error: CommitError) -> LedgerError {
     match error {
-        CommitError::QueueFull => LedgerError::Full,
+        CommitError::QueueFull { .. } => LedgerError::Full,
         CommitError::Stopping => LedgerError::Stopping,
-        CommitError::TooLarge => LedgerError::TooLarge,
+        CommitError::TooLarge { .. } => LedgerError::TooLarge,
         other => LedgerError::Failed(other.to_string()),
     }
 }
 
 impl JournalLedger {
-    /// Reads how the device stands. `environment`: the one that is configured.
+    /// Reads how the device stands; `dir` is the store's.
     ///
     /// # Errors
     /// The registration or the key is damaged or gone, or belongs to another environment.
     pub fn open(
         store: Store,
-        secrets: Secrets,
+        dir: &Path,
         stamp: fn() -> Stamp,
-        environment: &str,
-        first_number: u64,
-        min_free: u64,
+        terms: &Terms,
     ) -> Result<Self, LedgerOpenError> {
+        let secrets = Secrets::new(&dir.join("keys"));
         let registered = read_device(&store, &secrets)?;
-        if let Some(known) = registered.environment.as_ref().filter(|known| *known != environment) {
+        if let Some(known) = registered.environment.as_ref().filter(|known| **known != terms.environment) {
             return Err(LedgerOpenError::OtherEnvironment {
                 registered: known.clone(),
-                configured: environment.to_owned(),
+                configured: terms.environment.clone(),
             });
         }
         Ok(Self {
             store,
             stamp,
             secrets,
-            environment: environment.to_owned(),
-            first_number,
-            min_free,
+            dir: dir.to_owned(),
+            terms: terms.clone(),
             device: Mutex::new(registered),
         })
     }
@@ -204,13 +211,17 @@ impl Reader {
     ) -> Result<(Vec<Sale>, Option<Seq>), LedgerError> {
         let mut sales = Vec::new();
         loop {
-            let records =
-                self.store.records_before(before, Some(Kind::Sale), limit).map_err(|error| read_failed(&error))?;
+            let records = self
+                .store
+                .records_before(before, Some(Kind::Sale), limit)
+                .map_err(|error| read_failed(&error))?;
             let last_page = records.len() < limit;
             for record in records {
                 before = Some(record.seq);
                 let Effect::Document { key, .. } = &record.effect else { continue };
-                let Some(entry) = self.store.find(key).map_err(|error| read_failed(&error))? else { continue };
+                let Some(entry) = self.store.find(key).map_err(|error| read_failed(&error))? else {
+                    continue;
+                };
                 if status.is_none_or(|status| status == entry.status) {
                     sales.push(self.sale(&entry)?);
                 }
@@ -230,13 +241,15 @@ impl Reader {
             loop {
                 let entry = self.store.first_pending(after).map_err(|error| read_failed(&error))?;
                 match entry {
-                    Some(entry) if aside.contains(&entry.seq) || Some(entry.seq) == not => after = Some(entry.seq),
+                    Some(entry) if aside.contains(&entry.seq) || Some(entry.seq) == not => {
+                        after = Some(entry.seq)
+                    }
                     found => return Ok(found),
                 }
             }
         };
         // Whoever is bound keeps its turn, even if somebody before it is ready again.
-        let head = match series.bound {
+        let head = match self.store.bound() {
             Some(document) => Some(self.entry(document)?),
             None => first_ready(None, None)?,
         };
@@ -251,6 +264,12 @@ impl Reader {
             last: series.last.map(|last| (last.number, last.sign)),
         })
     }
+}
+
+/// Room for anybody on the disk below `dir`, bytes.
+fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
 }
 
 fn waiting(entry: &Entry) -> Waiting {
@@ -285,7 +304,7 @@ impl Ledger for JournalLedger {
         content: [u8; 32],
         origin: &str,
     ) -> Result<Acceptance, LedgerError> {
-        if self.store.free_bytes().is_some_and(|free| free < self.min_free) {
+        if free_bytes(&self.dir).is_some_and(|free| free < self.terms.min_free) {
             return Err(LedgerError::DiskLow);
         }
         let stamp = (self.stamp)();
@@ -341,8 +360,17 @@ impl Ledger for JournalLedger {
         self.reading(move |reader| reader.recent(before, status, limit)).await
     }
 
+    async fn open_sales(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Sale>, LedgerError> {
+        self.reading(move |reader| {
+            let entries = reader.store.unfinished(after, limit).map_err(|error| read_failed(&error))?;
+            entries.iter().map(|entry| reader.sale(entry)).collect()
+        })
+        .await
+    }
+
     async fn ahead_of(&self, document: Seq) -> Result<u64, LedgerError> {
-        self.reading(move |reader| reader.store.ahead_of(document).map_err(|error| read_failed(&error))).await
+        self.reading(move |reader| Ok(u64::try_from(reader.store.ahead_of(document)).unwrap_or(u64::MAX)))
+            .await
     }
 
     async fn view(&self, aside: Vec<Seq>) -> Result<View, LedgerError> {
@@ -356,9 +384,9 @@ impl Ledger for JournalLedger {
     async fn bound(&self, document: Seq) -> Result<Bound, LedgerError> {
         self.reading(move |reader| {
             let entry = reader.entry(document)?;
-            let bound = entry
-                .bound
-                .ok_or_else(|| LedgerError::Failed(format!("document {document} is not bound to a number")))?;
+            let bound = entry.bound.ok_or_else(|| {
+                LedgerError::Failed(format!("document {document} is not bound to a number"))
+            })?;
             let record = reader.record(bound.at)?;
             bodies::read_bind(&record.body).map_err(|error| body_failed(record.seq, &error))
         })
@@ -398,7 +426,7 @@ impl Ledger for JournalLedger {
     }
 
     fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static {
-        self.store.finished(document)
+        self.store.finished().register(document)
     }
 
     fn counts(&self) -> Counts {
@@ -422,11 +450,11 @@ impl StoreHealth for JournalLedger {
             remarks.push(format!("the store failed: {why}"));
         }
         StoreFacts {
-            dir: self.store.dir().display().to_string(),
+            dir: self.dir.display().to_string(),
             last_record: self.store.head().0,
             journal_bytes: health.journal_bytes,
-            free_bytes: self.store.free_bytes().unwrap_or(u64::MAX),
-            min_free_bytes: self.min_free,
+            free_bytes: free_bytes(&self.dir).unwrap_or(u64::MAX),
+            min_free_bytes: self.terms.min_free,
             works: health.last_sync_ok && health.failed.is_none(),
             remarks,
             public_key: self.store.public_key(),
@@ -473,14 +501,14 @@ impl Registry for JournalLedger {
         key: &CmcKey,
     ) -> Result<(), LedgerError> {
         self.secrets.keep_key(key).await.map_err(|error| LedgerError::Failed(error.to_string()))?;
-        let body = bodies::write_registration(identity, registration, &self.environment);
+        let body = bodies::write_registration(identity, registration, &self.terms.environment);
         let last: Option<LastAccepted> = None;
-        let effect = Effect::Series { next: self.first_number, last };
+        let effect = Effect::Series { next: self.terms.first_number, last };
         self.commit(vec![self.record_of(Kind::Registration, effect, body)]).await?;
         {
             let mut registered = self.registered();
             registered.device = Device::Active(identity.clone(), registration.clone());
-            registered.environment = Some(self.environment.clone());
+            registered.environment = Some(self.terms.environment.clone());
             registered.key = Some(key.clone());
             registered.unknown = 0;
         }
@@ -504,7 +532,9 @@ impl Registry for JournalLedger {
         self.commit(vec![self.record_of(Kind::Init, Effect::None, body)]).await?;
         let secrets = match &failure {
             RegistrationFailure::Lost(_) => self.secrets.set_answer_apart().await,
-            RegistrationFailure::NotSent(_) | RegistrationFailure::Refused(_) => self.secrets.forget_answer().await,
+            RegistrationFailure::NotSent(_) | RegistrationFailure::Refused(_) => {
+                self.secrets.forget_answer().await
+            }
         };
         secrets.map_err(|error| LedgerError::Failed(error.to_string()))?;
         let mut registered = self.registered();
@@ -520,7 +550,8 @@ impl Registry for JournalLedger {
 fn read_device(store: &Store, secrets: &Secrets) -> Result<Registered, LedgerOpenError> {
     let damaged = |what: String| LedgerOpenError::Damaged(what);
     if let Some(at) = store.latest(Kind::Registration) {
-        let record = store.read(at).map_err(|error| damaged(format!("the registration cannot be read: {error}")))?;
+        let record =
+            store.read(at).map_err(|error| damaged(format!("the registration cannot be read: {error}")))?;
         let (identity, registration, environment) = bodies::read_registration(&record.body)
             .map_err(|error| damaged(format!("the registration, record {}: {error}", record.seq)))?;
         let key = secrets.key().map_err(|error| damaged(error.to_string()))?;
@@ -532,7 +563,9 @@ fn read_device(store: &Store, secrets: &Secrets) -> Result<Registered, LedgerOpe
         });
     }
     let Some(at) = store.latest(Kind::Init) else { return Ok(Registered::default()) };
-    let record = store.read(at).map_err(|error| damaged(format!("the registration's intent cannot be read: {error}")))?;
+    let record = store
+        .read(at)
+        .map_err(|error| damaged(format!("the registration's intent cannot be read: {error}")))?;
     let (identity, unknown, step) = bodies::read_init(&record.body)
         .map_err(|error| damaged(format!("the registration's intent, record {}: {error}", record.seq)))?;
     let device = match step {
@@ -541,4 +574,3 @@ fn read_device(store: &Store, secrets: &Secrets) -> Result<Registered, LedgerOpe
     };
     Ok(Registered { device, environment: None, key: None, unknown })
 }
-

@@ -3,14 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::fiscal::{
-    Amount, BhfId, Customer, DeviceIdentity, DeviceSerial, Insurance, Invoice, InvoiceLine, KraDateTime, Original,
-    Quantity, Rate, ReceiptType, SalesType, TaxTotal, TaxType, TimeSource, Tin, TraderRef,
+    Amount, BhfId, Customer, DeviceIdentity, DeviceSerial, Insurance, Invoice, InvoiceLine, KraDateTime,
+    Original, Quantity, Rate, ReceiptType, SalesType, TaxTotal, TaxType, TimeSource, Tin, TraderRef,
 };
 
 /// A body that is not what this version, or an earlier one, wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a record's body cannot be read: {0}")]
-pub struct UnreadableBody(pub String);
+pub(super) struct UnreadableBody(pub String);
 
 /// The shape on disk. Decimals are texts; absent members are left out.
 #[derive(Debug, Deserialize, Serialize)]
@@ -162,7 +162,11 @@ pub(super) fn read_sale(bytes: &[u8]) -> Result<Invoice, UnreadableBody> {
 
 impl DeviceBody {
     pub(super) fn of(device: &DeviceIdentity) -> Self {
-        Self { tin: device.tin.to_string(), bhf_id: device.bhf_id.to_string(), serial: device.serial.to_string() }
+        Self {
+            tin: device.tin.to_string(),
+            bhf_id: device.bhf_id.to_string(),
+            serial: device.serial.to_string(),
+        }
     }
 
     pub(super) fn identity(&self) -> Result<DeviceIdentity, UnreadableBody> {
@@ -239,7 +243,8 @@ type Words<T> = &'static [(T, &'static str)];
 const RECEIPT_TYPES: Words<ReceiptType> = &[(ReceiptType::CreditNote, "R"), (ReceiptType::Sale, "S")];
 const SALES_TYPES: Words<SalesType> =
     &[(SalesType::Normal, "N"), (SalesType::Proforma, "P"), (SalesType::Training, "T")];
-const TIME_SOURCES: Words<TimeSource> = &[(TimeSource::Gateway, "gateway"), (TimeSource::Register, "register")];
+const TIME_SOURCES: Words<TimeSource> =
+    &[(TimeSource::Gateway, "gateway"), (TimeSource::Register, "register")];
 
 fn word<T: Copy + PartialEq>(words: Words<T>, value: T) -> &'static str {
     words.iter().find(|(it, _)| *it == value).map(|(_, word)| *word).expect("every variant has its word")

@@ -154,6 +154,16 @@ impl Shared {
         }
     }
 
+    /// The pending document that is tied to a number.
+    pub(crate) fn bound(&self) -> Option<Seq> {
+        self.public().tally.bound.first().copied()
+    }
+
+    /// How many pending documents were accepted before this one.
+    pub(crate) fn ahead_of(&self, document: Seq) -> usize {
+        self.public().tally.pending.range(..document).count()
+    }
+
     pub(crate) fn series(&self) -> SeriesState {
         self.public().series.clone()
     }

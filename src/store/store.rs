@@ -149,6 +149,16 @@ impl Store {
         self.shared().journal.after(after, kind, limit)
     }
 
+    /// The pending document that is tied to a number, if one is.
+    pub fn bound(&self) -> Option<Seq> {
+        self.shared().bound()
+    }
+
+    /// How many pending documents were accepted before this one. Counts them one by one.
+    pub fn ahead_of(&self, document: Seq) -> usize {
+        self.shared().ahead_of(document)
+    }
+
     /// Where the number series stands.
     pub fn series(&self) -> SeriesState {
         self.shared().series()

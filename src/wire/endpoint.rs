@@ -94,9 +94,12 @@ impl Function {
     }
 }
 
+/// The longest path of a function, in bytes.
+const LONGEST_PATH: usize = 1000;
+
 /// A path that an HTTP request could not carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must begin with / and hold only printable ASCII without spaces, ? or #")]
+#[error("must begin with /, have at most 1000 characters, and hold only what a URL's path may hold")]
 pub struct PathFault;
 
 /// Where each function lives under the base address: the wire's own table, and what the configuration overrides.
@@ -116,8 +119,8 @@ impl Paths {
     /// # Errors
     /// The path does not begin with `/`, or a request line could not carry it.
     pub fn set(&mut self, function: Function, path: &str) -> Result<(), PathFault> {
-        let fits = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#');
-        if !path.starts_with('/') || !path.bytes().all(fits) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@%".contains(&byte);
+        if !path.starts_with('/') || path.len() > LONGEST_PATH || !path.bytes().all(fits) {
             return Err(PathFault);
         }
         self.overrides.retain(|(known, _)| *known != function);
@@ -158,7 +161,8 @@ mod tests {
         paths.set(save, "/sendSalesTransaction").unwrap();
         assert_eq!(paths.of(save, Format::Json), Some("/sendSalesTransaction"));
         assert_eq!(paths.of(save, Format::Xml), Some("/sendSalesTransaction"));
-        for bad in ["", "noslash", "/a b", "/a?b", "/a#b", "/ä", "/a\r\nHost: x"] {
+        let long = format!("/{}", "a".repeat(LONGEST_PATH));
+        for bad in ["", "noslash", "/a b", "/a?b", "/a#b", "/a<b", "/a`", "/ä", "/a\r\nHost: x", &long] {
             assert_eq!(paths.set(save, bad), Err(PathFault), "{bad:?}");
         }
     }

@@ -1,0 +1,143 @@
+//! Answers technicians' commands.
+
+use std::sync::Arc;
+
+use hyper::{Method, StatusCode};
+use serde::Serialize;
+
+use super::message::{QueuePage, QueueRow, StatusMessage};
+use crate::gateway::ports::{Authority, Clock, Ledger, LedgerError, Registry, StoreHealth};
+use crate::gateway::{Progress, Registered, Watch, register_device};
+use crate::http::{Answer, Request};
+use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
+use crate::status::alerts;
+
+/// Documents of one page.
+const PAGE: usize = 200;
+
+/// Answers technicians.
+#[derive(Debug)]
+pub struct AdminDesk<L, A, C> {
+    /// The log and the device.
+    pub ledger: Arc<L>,
+    /// Knows how everything is.
+    pub watch: Arc<Watch<L, A, C>>,
+    /// The drain.
+    pub progress: Arc<Progress>,
+    /// One registration at a time.
+    pub registering: Arc<tokio::sync::Mutex<()>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Key<'a> {
+    cmc_key: &'a str,
+}
+
+impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
+    /// One request.
+    pub async fn answer(&self, request: Request) -> Answer {
+        let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
+        match (&request.method, segments.as_slice()) {
+            (&Method::GET, ["status"]) => self.status().await,
+            (&Method::GET, ["queue"]) => self.queue(request.query_value("after")).await,
+            (&Method::GET, ["queue", id]) => self.document(id).await,
+            (&Method::POST, ["device", "init"]) => self.init_device(&request.body).await,
+            (&Method::GET, ["device", "key"]) => self.key(),
+            _ => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "this daemon knows no such command"),
+        }
+    }
+
+    async fn status(&self) -> Answer {
+        let snapshot = self.watch.full_snapshot().await;
+        let alerts = alerts(&snapshot);
+        Answer::json(StatusCode::OK, &StatusMessage { healthy: alerts.is_empty(), snapshot, alerts })
+    }
+
+    async fn queue(&self, after: Option<&str>) -> Answer {
+        let after = match after.map(str::parse).transpose() {
+            Ok(after) => after,
+            Err(_) => {
+                return Answer::refusal(
+                    StatusCode::BAD_REQUEST,
+                    "bad_query",
+                    "after must be a running number",
+                );
+            }
+        };
+        match self.ledger.open_sales(after, PAGE).await {
+            Ok(sales) => {
+                let next = sales.last().map(|sale| sale.seq).filter(|_| sales.len() == PAGE);
+                let documents = sales.iter().map(QueueRow::of).collect();
+                Answer::json(StatusCode::OK, &QueuePage { documents, next })
+            }
+            Err(error) => unreadable(&error),
+        }
+    }
+
+    /// By the register's number first: it may be all digits, and it is what stands on the slip.
+    async fn document(&self, id: &str) -> Answer {
+        let found = match self.ledger.find(id).await {
+            Ok(Some(sale)) => Ok(Some(sale)),
+            Ok(None) => match id.parse::<u64>() {
+                Ok(seq) => self.by_number(seq).await,
+                Err(_) => Ok(None),
+            },
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(Some(sale)) => Answer::json(StatusCode::OK, &QueueRow::of(&sale)),
+            Ok(None) => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "no sale has this number"),
+            Err(error) => unreadable(&error),
+        }
+    }
+
+    async fn by_number(&self, seq: u64) -> Result<Option<crate::gateway::ports::Sale>, LedgerError> {
+        let (sales, _) = self.ledger.recent(seq.checked_add(1), None, 1).await?;
+        Ok(sales.into_iter().next().filter(|sale| sale.seq == seq))
+    }
+
+    async fn init_device(&self, body: &[u8]) -> Answer {
+        let identity = match parse_device_request(body) {
+            Ok(identity) => identity,
+            Err(refusal) => return refused(refusal),
+        };
+        let _one = self.registering.lock().await;
+        match register_device(identity, true, self.ledger.as_ref(), self.watch.authority.as_ref()).await {
+            Ok(Registered::Now(_, registration, _) | Registered::Already(_, registration)) => {
+                self.progress.nudge();
+                Answer::json(StatusCode::OK, &DeviceActive::again(&registration))
+            }
+            Ok(Registered::Away(words)) => refused(Refusal::KraAway {
+                message: words.message,
+                retry_after: 30,
+                result_cd: words.result_cd,
+            }),
+            Ok(Registered::Refused(words)) => refused(Refusal::KraRefused {
+                message: words.message,
+                retry_after: 30,
+                result_cd: words.result_cd,
+            }),
+            Ok(Registered::Differs(_)) => refused(Refusal::DeviceDiffers),
+            Err(error) => unreadable(&error),
+        }
+    }
+
+    /// For `device init --show-key`: the socket is root's, and the key may have to be written down once.
+    fn key(&self) -> Answer {
+        match self.ledger.key() {
+            Some(key) => Answer::json(StatusCode::OK, &Key { cmc_key: key.reveal() }),
+            None => Answer::refusal(StatusCode::NOT_FOUND, "no_key", "the device is not registered yet"),
+        }
+    }
+}
+
+fn unreadable(error: &LedgerError) -> Answer {
+    Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, "store_failed", &error.to_string())
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    let reply = Reply::from(refusal);
+    let status = StatusCode::from_u16(reply.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Answer::bytes(status, hyper::header::HeaderValue::from_static("application/json"), reply.body())
+}

@@ -1,0 +1,75 @@
+//! What the daemon tells its commands.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gateway::ports::Sale;
+use crate::queue::Seq;
+use crate::status::{Alert, Snapshot};
+
+/// The answer to `status`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct StatusMessage {
+    /// Nothing to act on.
+    pub healthy: bool,
+    /// Everything.
+    #[serde(flatten)]
+    pub snapshot: Snapshot,
+    /// What somebody must act on.
+    pub alerts: Vec<Alert>,
+}
+
+/// A page of `queue list`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct QueuePage {
+    /// In order of acceptance.
+    pub documents: Vec<QueueRow>,
+    /// Where to go on; none on the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<Seq>,
+}
+
+/// One document of the queue.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueueRow {
+    /// Its running number.
+    pub id: Seq,
+    /// The register's own number.
+    pub trd_invc_no: String,
+    /// Where it stands.
+    pub status: String,
+    /// It may be in KRA's books.
+    pub in_doubt: bool,
+    /// KRA's number, where it is bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invc_no: Option<u64>,
+    /// How long ago it was accepted, seconds.
+    pub age_seconds: u64,
+    /// Tries that KRA answered about it.
+    pub attempts: u32,
+    /// What the customer pays.
+    pub tot_amt: String,
+    /// The provisional receipt's number.
+    pub temp_receipt_no: String,
+    /// KRA's last words about it, or what happened instead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+}
+
+impl QueueRow {
+    /// Of this sale. Without its customer.
+    pub fn of(sale: &Sale) -> Self {
+        Self {
+            id: sale.seq,
+            trd_invc_no: sale.invoice.trader_ref.to_string(),
+            status: sale.status.word().to_owned(),
+            in_doubt: sale.in_doubt(),
+            invc_no: sale.invoice_no,
+            age_seconds: sale.age.as_secs(),
+            attempts: sale.attempts,
+            tot_amt: sale.invoice.total.to_string(),
+            temp_receipt_no: crate::fiscal::temporary_receipt_no(sale.seq, &sale.hash),
+            last: sale.words.as_ref().map(crate::queue::Words::in_short).filter(|text| !text.is_empty()),
+        }
+    }
+}

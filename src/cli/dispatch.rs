@@ -1,0 +1,40 @@
+//! From the command line to the command.
+
+use std::io;
+
+use super::{
+    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo, device_init,
+    parse, queue_list, queue_show, run, run_simulator, status, store_init,
+};
+use crate::config::process_environment;
+
+/// Runs the command that the words name.
+pub fn dispatch() -> Exit {
+    let Cli { config, command } = match parse(std::env::args_os()) {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
+    let config = config.as_deref();
+    match command {
+        Command::Config(ConfigCommand::Check(output)) => {
+            let checked =
+                check_config(config, process_environment(), output, &mut io::stdout(), &mut io::stderr());
+            checked.unwrap_or(Exit::Internal)
+        }
+        Command::Demo(arguments) => demo(&arguments),
+        Command::Device(DeviceCommand::Init(arguments)) => device_init(config, &arguments),
+        Command::Queue(QueueCommand::List(output)) => queue_list(config, output),
+        Command::Queue(QueueCommand::Show(arguments)) => queue_show(config, &arguments.id, arguments.output),
+        Command::Run => run(config),
+        Command::Simulator(arguments) => run_simulator(&arguments),
+        Command::Status(output) => status(config, output),
+        Command::Store(StoreCommand::Init) => store_init(config),
+        Command::Verify(_) => Exit::Internal,
+    }
+}
+
+/// One line to standard output. A reader that has gone away (`| head`) is not our trouble.
+pub(super) fn say(text: &str) {
+    use std::io::Write;
+    let _ = writeln!(io::stdout(), "{text}");
+}

@@ -1,0 +1,103 @@
+//! `queue list`, `queue show`: what waits, and what needs a person.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::ask::{ask, segment, words};
+use super::{Exit, Output, say};
+use crate::admin::{QueuePage, QueueRow};
+
+/// Lists pending, rejected and parked documents in order of acceptance.
+pub fn queue_list(config: Option<&Path>, output: Output) -> Exit {
+    let mut rows: Vec<QueueRow> = Vec::new();
+    let mut after = None;
+    loop {
+        let path = after.map_or_else(|| "/queue".to_owned(), |after: u64| format!("/queue?after={after}"));
+        let page: QueuePage = match ask(config, Method::GET, &path, None) {
+            Ok((StatusCode::OK, answer)) => match serde_json::from_value(answer) {
+                Ok(page) => page,
+                Err(error) => return not_understood(&error),
+            },
+            Ok((_, answer)) => return refused(&answer),
+            Err(exit) => return exit,
+        };
+        rows.extend(page.documents);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    if output.json {
+        say(&json!({ "documents": rows }).to_string());
+        return Exit::Ok;
+    }
+    if rows.is_empty() {
+        say("the queue is empty");
+        return Exit::Ok;
+    }
+    say(&format!(
+        "{:>8}  {:<20} {:<18} {:>12} {:>8}  {}",
+        "ID", "TRDINVCNO", "STATE", "TOTAL", "AGE", "LAST"
+    ));
+    for row in &rows {
+        let state = if row.in_doubt { format!("{} (in doubt)", row.status) } else { row.status.clone() };
+        say(&format!(
+            "{:>8}  {:<20} {:<18} {:>12} {:>8}  {}",
+            row.id,
+            row.trd_invc_no,
+            state,
+            row.tot_amt,
+            age(row.age_seconds),
+            row.last.as_deref().unwrap_or("")
+        ));
+    }
+    Exit::Ok
+}
+
+/// One document, by its running number or its register's number.
+pub fn queue_show(config: Option<&Path>, id: &str, output: Output) -> Exit {
+    let answer = match ask(config, Method::GET, &format!("/queue/{}", segment(id)), None) {
+        Ok((StatusCode::OK, answer)) => answer,
+        Ok((_, answer)) => return refused(&answer),
+        Err(exit) => return exit,
+    };
+    if output.json {
+        say(&answer.to_string());
+        return Exit::Ok;
+    }
+    let row: QueueRow = match serde_json::from_value(answer) {
+        Ok(row) => row,
+        Err(error) => return not_understood(&error),
+    };
+    say(&format!("running number   {}", row.id));
+    say(&format!("trdInvcNo        {}", row.trd_invc_no));
+    say(&format!("state            {}{}", row.status, if row.in_doubt { ", in doubt" } else { "" }));
+    say(&format!(
+        "KRA's number     {}",
+        row.invc_no.map_or_else(|| "-".to_owned(), |number| number.to_string())
+    ));
+    say(&format!("total            {}", row.tot_amt));
+    say(&format!("accepted         {} ago", age(row.age_seconds)));
+    say(&format!("provisional slip {}", row.temp_receipt_no));
+    say(&format!("tries            {}", row.attempts));
+    say(&format!("last             {}", row.last.as_deref().unwrap_or("-")));
+    Exit::Ok
+}
+
+fn age(seconds: u64) -> String {
+    let whole = if seconds < 3600 { seconds } else { seconds - seconds % 60 };
+    humantime::format_duration(Duration::from_secs(whole)).to_string().replace(' ', "")
+}
+
+fn refused(answer: &Value) -> Exit {
+    eprintln!("etims-gateway: {}", words(answer));
+    Exit::Problem
+}
+
+fn not_understood(error: &serde_json::Error) -> Exit {
+    eprintln!("etims-gateway: the daemon's answer is not understood ({error}): is it of another version?");
+    Exit::Internal
+}

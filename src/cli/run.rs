@@ -1,0 +1,107 @@
+//! `run`: the daemon.
+
+use std::path::Path;
+
+use tracing::error;
+
+use super::Exit;
+use crate::config::{Settings, process_environment};
+use crate::daemon::{self, StartError, Stopped};
+use crate::store::OpenError;
+use crate::systemd::{passed_sockets, start_logging};
+
+/// Worker threads: a till has few cores, and the disk is waited for on threads of their own.
+const WORKERS: usize = 2;
+/// Threads that may wait for the disk at one time.
+const WAITING_THREADS: usize = 16;
+
+/// Checks the configuration, then runs until told to stop.
+pub fn run(config: Option<&Path>) -> Exit {
+    // First of all, before anything opens a file: systemd's sockets have fixed numbers.
+    let passed = match passed_sockets() {
+        Ok(passed) => passed,
+        Err(error) => {
+            eprintln!("etims-gateway: {error}");
+            return Exit::Configuration;
+        }
+    };
+    let Some(settings) = load(config) else { return Exit::Configuration };
+    if let Err(error) = start_logging(daemon::log_format(&settings), daemon::log_level(&settings)) {
+        eprintln!("etims-gateway: {error}");
+        return Exit::Internal;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .max_blocking_threads(WAITING_THREADS)
+        .enable_all()
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "the runtime cannot be started");
+            return Exit::Internal;
+        }
+    };
+    let ended = runtime.block_on(daemon::run(settings, passed));
+    runtime.shutdown_background();
+    match ended {
+        Ok(Stopped::Asked) => Exit::Ok,
+        Ok(Stopped::Failed(_)) => Exit::Internal,
+        Err(error) => {
+            error!("{error}");
+            exit_of(&error)
+        }
+    }
+}
+
+/// The checked configuration; its problems are printed.
+pub(super) fn load(config: Option<&Path>) -> Option<Settings> {
+    let loaded = match Settings::load(config, process_environment()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprint!("{problems}");
+            return None;
+        }
+    };
+    match loaded.check_secrets() {
+        Ok(warnings) => {
+            for warning in loaded.warnings.iter().chain(&warnings) {
+                eprintln!("warning: {}: {}", warning.key, warning.message);
+            }
+            Some(loaded.settings)
+        }
+        Err(problems) => {
+            eprint!("{problems}");
+            None
+        }
+    }
+}
+
+/// Who has to act on a start that failed.
+pub(super) fn exit_of(error: &StartError) -> Exit {
+    match error {
+        StartError::Directory { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            Exit::Permission
+        }
+        StartError::Directory { .. } | StartError::StoreFailed(_) => Exit::Internal,
+        StartError::Guard(_)
+        | StartError::Kra(_)
+        | StartError::Listen(_)
+        | StartError::OtherDevice { .. }
+        | StartError::Token(_)
+        | StartError::Unusable(_) => Exit::Configuration,
+        StartError::Ledger(error) => match error {
+            crate::store::LedgerOpenError::Damaged(_) => Exit::Damaged,
+            crate::store::LedgerOpenError::OtherEnvironment { .. } => Exit::Configuration,
+        },
+        StartError::Store(error) => match error {
+            OpenError::Io { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+                Exit::Permission
+            }
+            OpenError::Index { .. } | OpenError::Io { .. } => Exit::Internal,
+            OpenError::Locked { .. } => Exit::Unavailable,
+            OpenError::NoStore { .. } => Exit::NoInput,
+            _ => Exit::Damaged,
+        },
+    }
+}

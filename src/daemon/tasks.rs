@@ -1,0 +1,122 @@
+//! The daemon's long tasks that have no other home.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+use tracing::{debug, info, warn};
+
+use crate::fiscal::DeviceIdentity;
+use crate::gateway::ports::{Authority, Clock, Device, Ledger, LedgerError, Registry, StoreHealth};
+use crate::gateway::{Progress, Registered, Watch, register_device};
+use crate::kra::LineNews;
+use crate::queue::Dice;
+use crate::status::{Snapshot, alerts};
+use crate::systemd::Notify;
+
+/// How often the store is looked at, and the service manager is told how things stand.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Registers the device by itself where it is known which: from the configuration, or from an earlier try.
+pub(super) async fn register<L: Registry, A: Authority>(
+    configured: Option<DeviceIdentity>,
+    ledger: Arc<L>,
+    authority: Arc<A>,
+    registering: Arc<Mutex<()>>,
+    progress: Arc<Progress>,
+    (pause, dice): (Duration, fn() -> Dice),
+) -> Result<(), LedgerError> {
+    let mut told = None;
+    loop {
+        let known = ledger.device();
+        if matches!(known, Device::Active(..)) {
+            return Ok(());
+        }
+        if let Some(identity) = known.identity().cloned().or_else(|| configured.clone()) {
+            let _one = registering.lock().await;
+            match register_device(identity, false, ledger.as_ref(), authority.as_ref()).await? {
+                Registered::Already(..) | Registered::Now(..) => {
+                    progress.nudge();
+                    return Ok(());
+                }
+                Registered::Away(words) | Registered::Refused(words) => {
+                    if told.as_ref() != Some(&words) {
+                        warn!(kra = words.in_short(), "the device is not registered yet");
+                        told = Some(words);
+                    }
+                }
+                Registered::Differs(_) => return Ok(()),
+            }
+        }
+        let spread = Duration::from_millis(dice().0 % u64::try_from(pause.as_millis().max(1)).unwrap_or(1));
+        tokio::time::sleep(spread.max(pause / 8)).await;
+    }
+}
+
+/// Passes the kernel's news of link, address and route on to the drain.
+pub(super) async fn watch_line(progress: Arc<Progress>) {
+    let mut news = match LineNews::open() {
+        Ok(news) => news,
+        Err(error) => {
+            warn!(%error, "the kernel gives no news of the network: KRA's return is found by probes alone");
+            return std::future::pending().await;
+        }
+    };
+    loop {
+        match news.changed().await {
+            Ok(()) => {
+                debug!("the network changed");
+                progress.line_returned();
+            }
+            Err(error) => {
+                warn!(%error, "reading the kernel's news of the network failed");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        }
+    }
+}
+
+/// Tells the service manager how things stand, and ends with the reason once the store has failed.
+pub(super) async fn watch_store<L, A, C>(watch: Arc<Watch<L, A, C>>) -> String
+where
+    L: Ledger + Registry + StoreHealth,
+    A: Authority,
+    C: Clock,
+{
+    let mut said = String::new();
+    let mut active = Vec::new();
+    loop {
+        let snapshot = watch.snapshot();
+        if !snapshot.store.works {
+            return snapshot.store.remarks.join("; ");
+        }
+        let line = status_line(&snapshot);
+        if line != said {
+            Notify::Status(&line).send();
+            said = line;
+        }
+        let now = alerts(&snapshot);
+        for alert in now.iter().filter(|alert| !active.contains(*alert)) {
+            debug!(alert = alert.code, message = alert.message, "alert raised");
+        }
+        for alert in active.iter().filter(|alert| !now.contains(alert)) {
+            info!(alert = alert.code, "alert cleared");
+        }
+        active = now;
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One line for `systemctl status`.
+fn status_line(snapshot: &Snapshot) -> String {
+    let line = if snapshot.kra.up { "KRA up" } else { "KRA down" };
+    let queue = &snapshot.queue;
+    let mut text = format!("{line}; device {}; {} waiting", snapshot.device.status, queue.waiting);
+    if queue.in_doubt > 0 {
+        text.push_str(&format!(", {} in doubt", queue.in_doubt));
+    }
+    if queue.parked + queue.rejected > 0 {
+        text.push_str(&format!(", {} need a person", queue.parked + queue.rejected));
+    }
+    text
+}

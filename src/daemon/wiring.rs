@@ -1,0 +1,227 @@
+//! From the configuration to the values that each part takes.
+
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tracing::{debug, info};
+
+use crate::config::{self, CfmDt, Environment, LogFormat, LogLevel, Settings, Wire};
+use crate::fiscal::{BhfId, Codes, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
+use crate::gateway::{SendingRules, Shown, TakingRules};
+use crate::http::{BodyBudget, Limits};
+use crate::kra::{self, Exchange, Observer};
+use crate::queue::Dice;
+use crate::queue::drain::Policy;
+use crate::store::{Options, Terms};
+use crate::systemd;
+use crate::wire::sale::TraderTexts;
+use crate::wire::{Format, Function, Paths};
+
+/// Request bodies that may be in memory at one time, over all sockets.
+const ALL_BODIES: usize = 16 << 20;
+
+/// A setting that passed the check and still cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{key}: {why}")]
+pub struct Unusable {
+    /// Which.
+    pub key: &'static str,
+    /// Why.
+    pub why: String,
+}
+
+fn unusable(key: &'static str) -> impl FnOnce(String) -> Unusable {
+    move |why| Unusable { key, why }
+}
+
+/// How the store is opened.
+pub(super) fn store_options(settings: &Settings) -> Options {
+    Options {
+        // A till that sells for real is never started on an empty store by itself: a disk that is not mounted must not
+        // look like a new till.
+        create: matches!(settings.kra.environment, Environment::Simulator | Environment::Custom),
+        max_documents: settings.storage.max_documents,
+        ..Options::new(super::clock::stamp)
+    }
+}
+
+/// On what terms sales are kept.
+pub(super) fn terms(settings: &Settings) -> Terms {
+    Terms {
+        environment: settings.kra.environment.as_str().to_owned(),
+        first_number: settings.device.next_invc_no,
+        min_free: settings.storage.min_free,
+    }
+}
+
+/// The format of the wire.
+pub(super) const fn format(settings: &Settings) -> Format {
+    match settings.kra.wire {
+        Wire::Xml => Format::Xml,
+        Wire::Json | Wire::Gateway => Format::Json,
+    }
+}
+
+/// How KRA is reached.
+///
+/// # Errors
+/// A path, address or certificate file that cannot be used.
+pub(super) fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
+    let kra = &settings.kra;
+    let mut paths = Paths::default();
+    for (name, path) in &kra.paths {
+        // Functions of later versions may be configured already.
+        let Some(function) = Function::from_name(name) else { continue };
+        paths.set(function, path).map_err(|fault| unusable("kra.paths")(format!("{name}: {fault}")))?;
+    }
+    let ca_certificates = match &kra.ca_file {
+        None => None,
+        Some(path) => Some(
+            std::fs::read(path)
+                .map_err(|error| unusable("kra.ca_file")(format!("{}: {error}", path.display())))?,
+        ),
+    };
+    let base_url = kra::BaseUrl::parse(&kra.base_url.to_string())
+        .map_err(|fault| unusable("kra.base_url")(fault.to_string()))?;
+    let proxy = match &kra.proxy {
+        None => None,
+        Some(proxy) => Some(
+            kra::Proxy::parse(&proxy.to_string())
+                .map_err(|fault| unusable("kra.proxy")(fault.to_string()))?,
+        ),
+    };
+    Ok(kra::Settings {
+        base_url,
+        format: format(settings),
+        sign_requests: kra.sign_requests,
+        paths,
+        connect_timeout: kra.connect_timeout,
+        request_timeout: kra.request_timeout,
+        ca_certificates,
+        proxy,
+    })
+}
+
+/// How sales are taken.
+pub(super) fn taking_rules(settings: &Settings) -> TakingRules {
+    let codes = Codes::built_in();
+    TakingRules {
+        convention: match settings.kra.tax_convention {
+            config::TaxConvention::GrossPriceNetTaxable => TaxConvention::GrossPriceNetTaxable,
+            config::TaxConvention::GrossTaxable => TaxConvention::GrossTaxable,
+            config::TaxConvention::NetPrice => TaxConvention::NetPrice,
+        },
+        rates: codes.rates(),
+        codes,
+        realtime_wait: settings.sales.realtime_wait,
+        repeat_window: settings.sales.repeat_window,
+        offline_limit: settings.sales.offline_limit,
+    }
+}
+
+/// How documents are sent.
+pub(super) fn sending_rules(settings: &Settings) -> SendingRules {
+    SendingRules {
+        policy: Policy {
+            backoff_initial: settings.delivery.backoff_initial,
+            backoff_max: settings.delivery.backoff_max,
+            probe_max: settings.delivery.probe_max,
+            request_timeout: settings.kra.request_timeout,
+        },
+        format: format(settings),
+        trader: TraderTexts {
+            name: settings.trader.name.clone(),
+            address: settings.trader.address.clone(),
+            top_message: settings.trader.top_message.clone(),
+            bottom_message: settings.trader.bottom_message.clone(),
+        },
+        time_of_sending: settings.delivery.cfm_dt == CfmDt::Sending,
+    }
+}
+
+/// What of the configuration shows in a snapshot.
+pub(super) fn shown(settings: &Settings) -> Shown {
+    Shown {
+        environment: settings.kra.environment.as_str().to_owned(),
+        wire: settings.kra.wire.as_str().to_owned(),
+        offline_warn: settings.sales.offline_warn,
+    }
+}
+
+/// The limits of the till API.
+pub(super) fn limits(settings: &Settings) -> Limits {
+    Limits {
+        max_body: usize::try_from(settings.http.max_body).unwrap_or(usize::MAX),
+        max_connections: settings.http.max_connections,
+        all_bodies: BodyBudget::new(ALL_BODIES),
+        ..Limits::default()
+    }
+}
+
+/// The device that the configuration names, if it names one.
+pub(super) fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
+    let named = settings.device.identity()?;
+    Some(DeviceIdentity {
+        tin: Tin::new(&named.tin).ok()?,
+        bhf_id: BhfId::new(&named.bhf_id).ok()?,
+        serial: DeviceSerial::new(&named.serial_number).ok()?,
+    })
+}
+
+/// Each exchange with KRA as an event: what was asked, how it went, never what was in it.
+pub(super) fn observer() -> Observer {
+    Box::new(|exchange: &Exchange| {
+        let function = exchange.function.map_or("connect", Function::name);
+        let took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
+        let result_cd = exchange.result_cd.as_deref().unwrap_or("");
+        let trouble = exchange.trouble.as_deref().unwrap_or("");
+        let http_status = exchange.http_status.unwrap_or_default();
+        debug!(
+            function,
+            trader_ref = exchange.trader_ref.as_deref().unwrap_or(""),
+            invoice_no = exchange.invoice_no.unwrap_or_default(),
+            http_status,
+            result_cd,
+            outcome = exchange.outcome,
+            took_ms,
+            trouble,
+            "exchange with KRA"
+        );
+    })
+}
+
+/// One throw of the dice, from the kernel.
+pub(super) fn dice() -> Dice {
+    let mut bytes = [0; 8];
+    if SystemRandom::new().fill(&mut bytes).is_err() {
+        info!("the kernel gives no randomness: pauses are not spread");
+    }
+    Dice(u64::from_be_bytes(bytes))
+}
+
+/// Where the log goes.
+pub const fn log_format(settings: &Settings) -> systemd::Format {
+    match settings.log.format {
+        LogFormat::Auto => systemd::Format::Auto,
+        LogFormat::Journald => systemd::Format::Journald,
+        LogFormat::Json => systemd::Format::Json,
+        LogFormat::Text => systemd::Format::Text,
+    }
+}
+
+/// How much is logged.
+pub const fn log_level(settings: &Settings) -> tracing::level_filters::LevelFilter {
+    use tracing::level_filters::LevelFilter;
+    match settings.log.level {
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Trace => LevelFilter::TRACE,
+        LogLevel::Warn => LevelFilter::WARN,
+    }
+}
+
+/// The longest pause between two tries of the registrar.
+pub(super) fn registrar_pause(settings: &Settings) -> Duration {
+    settings.delivery.probe_max
+}

@@ -1,0 +1,200 @@
+//! Records and stores for the tests.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::queue::{Seq, Status};
+use crate::store::disk::Disk;
+use crate::store::disk_fake::FakeDisk;
+use crate::store::genesis::write_first_segment;
+use crate::store::journal::list_segments;
+use crate::store::keys::new_signing_key;
+use crate::store::recovery::open_on;
+use crate::store::spares::Spares;
+use crate::store::{
+    Binding, Bound, CommitError, Committed, Effect, Entry, Kind, LastAccepted, NewRecord, OpenError,
+    OpenReport, Options, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
+};
+
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A clock that says the same always: the store decides nothing by it.
+pub(super) fn clock() -> Stamp {
+    Stamp { wall_ms: 1_700_000_000_000, boot: [7; 16], monotonic_ms: 5, synchronised: true }
+}
+
+/// Small segments, no checkpoints by time.
+pub(super) fn options() -> Options {
+    Options {
+        create: true,
+        segment_size: 64 << 10,
+        checkpoint_quiet: Duration::from_secs(3600),
+        checkpoint_every: Duration::from_secs(3600),
+        checkpoint_bytes: u64::MAX,
+        ..Options::new(clock)
+    }
+}
+
+pub(super) fn try_open(dir: &Path) -> Result<(Store, OpenReport), OpenError> {
+    Store::open(dir, options(), &mut |_| {})
+}
+
+pub(super) fn open(dir: &Path) -> (Store, OpenReport) {
+    try_open(dir).unwrap()
+}
+
+fn record(kind: Kind, effect: Effect, body: Vec<u8>) -> NewRecord {
+    NewRecord { kind, stamp: clock(), origin: "test".into(), effect, body, signature: None }
+}
+
+pub(super) fn event(text: &str) -> NewRecord {
+    record(Kind::Event, Effect::None, text.as_bytes().to_vec())
+}
+
+/// A signed sale of about `size` bytes.
+pub(super) fn sale(signer: &Signer, key: &str, size: usize) -> NewRecord {
+    let content = crate::store::record::sha256(key.as_bytes());
+    let mut body = format!("sale {key} ").into_bytes();
+    body.resize(body.len().max(size), b'.');
+    let mut sale = record(Kind::Sale, Effect::Document { key: key.into(), content, queued: true }, body);
+    let bytes = Signer::document_bytes(sale.kind, &sale.stamp, &sale.origin, &sale.effect, &sale.body);
+    sale.signature = Some(signer.sign(&bytes));
+    sale
+}
+
+pub(super) fn bind(document: Seq, number: u64) -> NewRecord {
+    record(Kind::Bind, Effect::Bound { document, number }, format!("bytes of {number}").into_bytes())
+}
+
+pub(super) fn outcome(document: Seq, status: Status, unsure_sends: u32, binding: Binding) -> NewRecord {
+    let effect = Effect::Moved { document, status, attempts: 1, unsure_sends, binding };
+    record(Kind::Outcome, effect, b"what KRA said".to_vec())
+}
+
+pub(super) fn signed(document: Seq, sign: &str) -> NewRecord {
+    outcome(document, Status::Signed, 0, Binding::Used { sign: sign.into() })
+}
+
+/// Commits, with a deadline.
+pub(super) async fn commit(store: &Store, records: Vec<NewRecord>) -> Result<Vec<Committed>, CommitError> {
+    tokio::time::timeout(DEADLINE, store.commit(records)).await.expect("a commit ends in time")
+}
+
+pub(super) fn seq_of(committed: &[Committed]) -> Seq {
+    match &committed[0] {
+        Committed::New { seq, .. } => *seq,
+        Committed::Known(entry) => panic!("known: {entry:?}"),
+    }
+}
+
+pub(super) async fn sell(store: &Store, key: &str) -> Seq {
+    let sale = sale(&store.signer(), key, 900);
+    seq_of(&commit(store, vec![sale]).await.unwrap())
+}
+
+/// Sells, binds the series' next number and has KRA sign it.
+pub(super) async fn sell_and_sign(store: &Store, key: &str) -> Seq {
+    let document = sell(store, key).await;
+    commit(store, vec![bind(document, store.series().next)]).await.unwrap();
+    commit(store, vec![signed(document, &format!("SIGN-{key}"))]).await.unwrap();
+    document
+}
+
+/// Opens a store whose journal is on a fake disk; it is made if the disk is empty.
+pub(super) fn open_fake(
+    disk: &Arc<FakeDisk>,
+    dir: &Path,
+    options: &Options,
+    with_spares: bool,
+) -> Result<(Store, OpenReport), OpenError> {
+    let io = |source| OpenError::Io { step: "test", path: dir.to_owned(), source };
+    let keys = dir.join("keys");
+    let key = match read_secret(&keys, "signing.key").unwrap() {
+        Some(key) => key,
+        None => {
+            let key = new_signing_key().unwrap();
+            write_secret(&keys, "signing.key", &key).unwrap();
+            key
+        }
+    };
+    let shared: Arc<dyn Disk> = Arc::new(Arc::clone(disk));
+    if list_segments(&*shared).map_err(io)?.is_empty() {
+        write_first_segment(&*shared, &Signer::from_pkcs8(&key).unwrap(), options).map_err(io)?;
+    }
+    let lock = std::fs::File::create(dir.join("lock")).unwrap();
+    let spares =
+        |disk, size| if with_spares { Spares::start(disk, size).map_err(io) } else { Ok(Spares::none()) };
+    let (committer, report) = open_on(shared, spares, dir, options.clone(), lock, &mut |_| {})?;
+    if with_spares {
+        committer.writer.spares().wait_ready();
+    }
+    Store::start(committer, report, dir)
+}
+
+/// The index must hold exactly what the journal's records make of the documents, whatever way it came about.
+pub(super) fn check_index_against_journal(store: &Store) {
+    let records = store.records_after(None, None, usize::MAX).unwrap();
+    assert_eq!(
+        records.last().map(|record| record.seq),
+        Some(store.head().0),
+        "every record up to the head is there"
+    );
+    let mut documents: BTreeMap<Seq, Entry> = BTreeMap::new();
+    let mut series = SeriesState::default();
+    for (number, record) in (1..).zip(&records) {
+        assert_eq!(record.seq, number);
+        match &record.effect {
+            Effect::Document { key, .. } => {
+                let entry = store.find(key).unwrap().expect("an accepted document is found");
+                assert_eq!(entry.seq, record.seq);
+                assert_eq!(store.read(entry.at).unwrap(), *record);
+                let begun = Entry {
+                    status: Status::Pending,
+                    bound: None,
+                    attempts: 0,
+                    unsure_sends: 0,
+                    outcome: None,
+                    ..entry
+                };
+                documents.insert(record.seq, begun);
+            }
+            Effect::Bound { document, number } => {
+                let entry = documents.get_mut(document).unwrap();
+                let at = store.find(&entry.key).unwrap().unwrap().bound.map(|bound| bound.at);
+                entry.bound = at.map(|at| Bound { number: *number, at });
+            }
+            Effect::Moved { document, status, attempts, unsure_sends, binding } => {
+                let entry = documents.get_mut(document).unwrap();
+                (entry.status, entry.attempts, entry.unsure_sends) = (*status, *attempts, *unsure_sends);
+                entry.outcome = store.find(&entry.key).unwrap().unwrap().outcome;
+                assert!(entry.outcome.is_some());
+                match binding {
+                    Binding::Keep => {}
+                    Binding::Release => entry.bound = None,
+                    Binding::Used { sign } => {
+                        let number = entry.bound.unwrap().number;
+                        let last = LastAccepted { number, sign: sign.clone(), document: Some(*document) };
+                        series = SeriesState { next: number + 1, last: Some(last) };
+                    }
+                }
+            }
+            Effect::Series { next, last } => series = SeriesState { next: *next, last: last.clone() },
+            Effect::None => {}
+        }
+    }
+    assert_eq!(store.series(), series);
+    for entry in documents.values() {
+        assert_eq!(store.find(&entry.key).unwrap().as_ref(), Some(entry));
+    }
+    let unfinished: Vec<_> =
+        documents.values().filter(|entry| !entry.status.is_finished()).cloned().collect();
+    assert_eq!(store.unfinished(None, usize::MAX).unwrap(), unfinished);
+    let pending: Vec<_> = unfinished.iter().filter(|entry| entry.status == Status::Pending).collect();
+    let counts = store.counts();
+    assert_eq!(counts.waiting, u64::try_from(pending.len()).unwrap());
+    assert_eq!(counts.documents_total, u64::try_from(documents.len()).unwrap());
+    assert_eq!(counts.oldest_waiting, pending.first().map(|entry| entry.accepted));
+    assert_eq!(store.first_pending(None).unwrap().as_ref(), pending.first().copied());
+}
