@@ -10,11 +10,21 @@ use crate::fiscal::{Amount, group_in_fours};
 /// Characters on a line.
 const WIDTH: usize = 46;
 
+/// Who sells.
+pub(super) struct Trader<'a> {
+    /// The whole name; what KRA's form takes of it is cut short.
+    pub(super) name: &'a str,
+    /// The PIN.
+    pub(super) tin: &'a str,
+    /// The branch.
+    pub(super) bhf_id: &'a str,
+}
+
 /// The receipt of a signed sale. `invoice` is the sale as KRA's books have it; `sale` is what the gateway answers for
-/// it; `tin` and `bhf_id` are the device's.
-pub(super) fn receipt(invoice: &Value, sale: &Value, tin: &str, bhf_id: &str) -> Vec<String> {
+/// it.
+pub(super) fn receipt(invoice: &Value, sale: &Value, trader: &Trader<'_>) -> Vec<String> {
     let mut paper = Paper::default();
-    paper.head(invoice, tin, bhf_id);
+    paper.head(invoice, trader);
     paper.goods(invoice);
     paper.taxes(invoice);
     paper.control_unit(sale);
@@ -57,11 +67,11 @@ struct Paper {
 }
 
 impl Paper {
-    fn head(&mut self, invoice: &Value, tin: &str, bhf_id: &str) {
+    fn head(&mut self, invoice: &Value, trader: &Trader<'_>) {
         self.centred("*** SIMULATOR: NOT A FISCAL RECEIPT ***");
-        self.centred(text(&invoice["receipt"]["trdeNm"]));
+        self.centred(trader.name);
         self.centred(text(&invoice["receipt"]["adrs"]));
-        self.centred(&format!("PIN {tin}  branch {bhf_id}"));
+        self.centred(&format!("PIN {}  branch {}", trader.tin, trader.bhf_id));
         self.centred("TAX INVOICE");
         self.rule();
         self.pair("Buyer", text(&invoice["custNm"]));
@@ -212,7 +222,7 @@ mod tests {
     #[test]
     fn a_receipt_says_all_that_must_be_said() {
         let invoice = json!({
-            "receipt": {"trdeNm": "Duka Moja", "adrs": null}, "custNm": "Walk-in customer", "custTin": null,
+            "receipt": {"adrs": null}, "custNm": "Walk-in customer", "custTin": null,
             "cfmDt": "20250115101530", "totTaxblAmt": "541.55", "totTaxAmt": "86.65", "totAmt": "628.20",
             "taxRtB": 16, "taxRtC": 0, "taxRtE": 8, "taxblAmtA": 0, "taxblAmtB": "541.55", "taxblAmtC": 0,
             "taxblAmtD": 0, "taxblAmtE": 0, "taxAmtA": 0, "taxAmtB": "86.65", "taxAmtC": 0, "taxAmtD": 0, "taxAmtE": 0,
@@ -224,7 +234,8 @@ mod tests {
             "receiptNo": 4, "totalReceiptNo": 5, "label": "NS", "sdcDateTime": "20250115101533",
             "internalData": "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "signature": "ABCDEFGHIJKLMNOP"
         });
-        let receipt = receipt(&invoice, &sale, "P000000000A", "00");
+        let trader = Trader { name: "Duka Moja", tin: "P000000000A", bhf_id: "00" };
+        let receipt = receipt(&invoice, &sale, &trader);
         assert!(receipt.iter().all(|line| line.chars().count() <= WIDTH), "{receipt:#?}");
         assert!(receipt[0].contains("SIMULATOR"));
         let whole = receipt.join("\n");

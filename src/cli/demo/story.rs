@@ -11,7 +11,7 @@ use super::books::{agree, all_signed, each_once, in_order, of_gateway, of_kra};
 use super::client::{Answer, CallError, Peer};
 use super::goods::{BASKETS, Basket, POSTED_ONLINE, PRINTED};
 use super::narrator::Narrator;
-use super::receipt::{money, qr_code, receipt};
+use super::receipt::{Trader, money, qr_code, receipt};
 use super::stage::{Stage, StageError};
 
 /// The device of the story. The PIN is KRA's own example of one.
@@ -50,13 +50,15 @@ pub(super) enum StoryError {
 pub(super) struct Story<'a, W> {
     stage: &'a mut Stage,
     narrator: &'a mut Narrator<W>,
+    /// The trader's name, as KRA told it.
+    trader: String,
     /// What the registers were told when KRA was away, in order.
     provisional: Vec<Value>,
 }
 
 impl<'a, W: Write> Story<'a, W> {
     pub(super) fn new(stage: &'a mut Stage, narrator: &'a mut Narrator<W>) -> Self {
-        Self { stage, narrator, provisional: Vec::new() }
+        Self { stage, narrator, trader: String::new(), provisional: Vec::new() }
     }
 
     /// Tells it all.
@@ -91,8 +93,8 @@ impl<'a, W: Write> Story<'a, W> {
         let device = json!({"tin": TIN, "bhfId": BHF_ID, "serialNumber": SERIAL});
         let answer = self.stage.till().post("/api/device/init/", &device, ANSWER).await?;
         let answer = expect(answer, 200, "POST /api/device/init/")?;
-        let trader = word(&answer, "taxpayerName");
-        self.narrator.say(&format!("PIN {TIN}, branch {BHF_ID}, serial number {SERIAL}: {trader}"));
+        self.trader = word(&answer, "taxpayerName").to_owned();
+        self.narrator.say(&format!("PIN {TIN}, branch {BHF_ID}, serial number {SERIAL}: {}", self.trader));
         self.narrator.say(&format!(
             "device {}, control unit {}",
             word(&answer, "deviceId"),
@@ -227,6 +229,7 @@ impl<'a, W: Write> Story<'a, W> {
         );
         say.check("the amounts in KRA's books are those of the tills", &amounts(&books));
         say.check("KRA refused nothing on the way", &refusals(&books));
+        say.check("never were two sales on the line at once", &one_at_a_time(&books));
         say.check("the gateway's log has each sale once, and no other", &each_once(&accepted, &gateway));
         say.check("every sale in the gateway's log is signed", &all_signed(&gateway));
         say.check("numbers, receipts and signatures agree in both", &agree(&kra, &gateway));
@@ -249,7 +252,7 @@ impl<'a, W: Write> Story<'a, W> {
         let raw = expect(self.stage.levers().get(&path, ANSWER).await?, 200, &path)?;
         let invoice = &raw["invoices"][0];
         self.narrator.show("");
-        for line in receipt(invoice, &sale, TIN, BHF_ID) {
+        for line in receipt(invoice, &sale, &Trader { name: &self.trader, tin: TIN, bhf_id: BHF_ID }) {
             self.narrator.show(&format!("   {line}"));
         }
         let url = word(&sale, "qrUrl");
@@ -349,6 +352,15 @@ fn refusals(books: &Value) -> Vec<String> {
     }
 }
 
+fn one_at_a_time(books: &Value) -> Vec<String> {
+    match books["devices"][0]["concurrent"].as_u64() {
+        Some(0 | 1) => Vec::new(),
+        most => {
+            vec![format!("at most {} at once", most.map_or_else(|| "?".to_owned(), |most| most.to_string()))]
+        }
+    }
+}
+
 fn last_line(output: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(output);
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
@@ -379,6 +391,8 @@ mod tests {
         sales.pop();
         assert_eq!(amounts(&books(&sales)).len(), 2);
         assert_eq!(refusals(&Value::Null).len(), 1);
+        assert_eq!(one_at_a_time(&json!({"devices": [{"concurrent": 1}]})).len(), 0);
+        assert_eq!(one_at_a_time(&json!({"devices": [{"concurrent": 2}]})).len(), 1);
     }
 
     #[test]
