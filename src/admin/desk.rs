@@ -105,6 +105,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A,
         let _one = self.registering.lock().await;
         match register_device(identity, true, self.ledger.as_ref(), self.watch.authority.as_ref()).await {
             Ok(Registered::Now(_, registration, _) | Registered::Already(_, registration)) => {
+                self.progress.contact(self.watch.clock.wall_ms());
                 self.progress.nudge();
                 Answer::json(StatusCode::OK, &DeviceActive::again(&registration))
             }

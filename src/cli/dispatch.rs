@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{
-    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo, device_init,
-    parse, queue_list, queue_show, run, run_simulator, status, store_init,
+    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo,
+    device_init, parse, queue_list, queue_show, run, run_simulator, run_verify, status, store_init,
 };
 use crate::config::process_environment;
 
@@ -29,7 +29,7 @@ pub fn dispatch() -> Exit {
         Command::Simulator(arguments) => run_simulator(&arguments),
         Command::Status(output) => status(config, output),
         Command::Store(StoreCommand::Init) => store_init(config),
-        Command::Verify(_) => Exit::Internal,
+        Command::Verify(arguments) => run_verify(config, &arguments),
     }
 }
 

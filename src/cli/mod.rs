@@ -13,6 +13,7 @@ mod run;
 mod simulator;
 mod status;
 mod store_init;
+mod verify;
 
 pub use args::{
     Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, Output, QueueCommand,
@@ -29,3 +30,4 @@ pub use run::run;
 pub use simulator::run_simulator;
 pub use status::status;
 pub use store_init::store_init;
+pub use verify::run_verify;

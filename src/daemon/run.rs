@@ -18,7 +18,7 @@ use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::gateway::ports::{Device, LedgerError, Registry};
 use crate::gateway::{Drainer, Progress, Taking, Watch, finish_registration};
-use crate::http::{GuardError, Limits, ListenError, Request, serve};
+use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
 use crate::pos::Desk;
 use crate::store::{JournalLedger, LedgerOpenError, OpenError, OpenReport, Options, Store};
@@ -106,89 +106,28 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     let started = std::time::Instant::now();
     make_directory(&settings.state_dir)?;
     let store = open_store(&settings).await?;
-    let ledger = JournalLedger::open(store.clone(), &settings.state_dir, stamp, &wiring::terms(&settings))?;
-    let ledger = Arc::new(ledger);
-    check_device(&settings, ledger.as_ref())?;
-    finish_registration(ledger.as_ref()).await?;
+    let parts = Parts::new(&settings, store.clone())?;
+    finish_registration(parts.ledger.as_ref()).await?;
 
-    let authority = Arc::new(Client::new(wiring::kra_settings(&settings)?, wiring::observer())?);
-    let progress = Arc::new(Progress::default());
-    let clock = Arc::new(MachineClock);
-    let registering = Arc::new(Mutex::new(()));
-    let watch_all = Arc::new(Watch {
-        ledger: Arc::clone(&ledger),
-        authority: Arc::clone(&authority),
-        clock: Arc::clone(&clock),
-        progress: Arc::clone(&progress),
-        shown: wiring::shown(&settings),
-    });
-    let taking = Taking {
-        rules: wiring::taking_rules(&settings),
-        ledger: Arc::clone(&ledger),
-        progress: Arc::clone(&progress),
-        clock: Arc::clone(&clock),
-    };
-    let desk = Arc::new(Desk {
-        taking,
-        watch: Arc::clone(&watch_all),
-        portal: settings.kra.portal.clone(),
-        registering: Arc::clone(&registering),
-    });
-    let admin = Arc::new(AdminDesk {
-        ledger: Arc::clone(&ledger),
-        watch: Arc::clone(&watch_all),
-        progress: Arc::clone(&progress),
-        registering: Arc::clone(&registering),
-    });
-
-    let Sockets { till, admin: admin_socket } = sockets::bind(&settings, passed).await?;
-    let token = read_token(&settings)?;
-    let guard = sockets::guard(&settings, &till, token)?;
     let (stop, stopping) = watch::channel(false);
-    let mut servers = JoinSet::new();
-    let limits = wiring::limits(&settings);
-    for listener in till {
-        info!(address = %listener, "listening for registers");
-        let desk = Arc::clone(&desk);
-        let handler = move |request: Request| {
-            let desk = Arc::clone(&desk);
-            async move { desk.answer(request).await }
-        };
-        servers.spawn(serve(listener, limits.clone(), guard.clone(), handler, stopping.clone()));
-    }
-    let handler = move |request: Request| {
-        let admin = Arc::clone(&admin);
-        async move { admin.answer(request).await }
-    };
-    let local = crate::http::Guard::local();
-    servers.spawn(serve(admin_socket, Limits::default(), local, handler, stopping.clone()));
-
-    let drainer = Drainer {
-        ledger: Arc::clone(&ledger),
-        authority: Arc::clone(&authority),
-        clock,
-        progress: Arc::clone(&progress),
-        rules: wiring::sending_rules(&settings),
-        dice: wiring::dice,
-    };
+    let mut servers = parts.serve(&settings, passed, &stopping).await?;
     let (stop_drain, drain_stopping) = watch::channel(false);
-    let drain = tokio::spawn(drainer.run(told(drain_stopping)));
+    let mut drain = tokio::spawn(parts.drainer(&settings).run(told(drain_stopping)));
     let registrar = tokio::spawn(tasks::register(
         wiring::configured_device(&settings),
-        Arc::clone(&ledger),
-        authority,
-        registering,
-        Arc::clone(&progress),
+        Arc::clone(&parts.ledger),
+        Arc::clone(&parts.authority),
+        Arc::clone(&parts.registering),
+        Arc::clone(&parts.progress),
         (wiring::registrar_pause(&settings), wiring::dice),
     ));
-    let line = tokio::spawn(tasks::watch_line(progress));
-    let store_watch = tokio::spawn(tasks::watch_store(watch_all));
+    let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
+    let store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
 
     Notify::Ready.send();
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(version = env!("CARGO_PKG_VERSION"), took_ms, "ready");
 
-    let mut drain = drain;
     let ended = tokio::select! {
         () = asked_to_stop() => Stopped::Asked,
         why = store_watch => Stopped::Failed(why.unwrap_or_else(|error| format!("the store's watch ended: {error}"))),
@@ -206,6 +145,7 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     }
     registrar.abort();
     line.abort();
+    // Registers first: what they were promised is answered while the drain still runs.
     let _ = stop.send(true);
     let all = async { while servers.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
@@ -218,6 +158,91 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     store.close().await;
     info!("stopped");
     Ok(ended)
+}
+
+/// What the tasks share.
+struct Parts {
+    ledger: Arc<JournalLedger>,
+    authority: Arc<Client>,
+    progress: Arc<Progress>,
+    clock: Arc<MachineClock>,
+    watch: Arc<Watch<JournalLedger, Client, MachineClock>>,
+    registering: Arc<Mutex<()>>,
+}
+
+impl Parts {
+    fn new(settings: &Settings, store: Store) -> Result<Self, StartError> {
+        let ledger = JournalLedger::open(store, &settings.state_dir, stamp, &wiring::terms(settings))?;
+        check_device(settings, &ledger)?;
+        let ledger = Arc::new(ledger);
+        let authority = Arc::new(Client::new(wiring::kra_settings(settings)?, wiring::observer())?);
+        let progress = Arc::new(Progress::default());
+        let clock = Arc::new(MachineClock);
+        let watch = Arc::new(Watch {
+            ledger: Arc::clone(&ledger),
+            authority: Arc::clone(&authority),
+            clock: Arc::clone(&clock),
+            progress: Arc::clone(&progress),
+            shown: wiring::shown(settings),
+        });
+        Ok(Self { ledger, authority, progress, clock, watch, registering: Arc::new(Mutex::new(())) })
+    }
+
+    fn drainer(&self, settings: &Settings) -> Drainer<JournalLedger, Client, MachineClock> {
+        Drainer {
+            ledger: Arc::clone(&self.ledger),
+            authority: Arc::clone(&self.authority),
+            clock: Arc::clone(&self.clock),
+            progress: Arc::clone(&self.progress),
+            rules: wiring::sending_rules(settings),
+            dice: wiring::dice,
+        }
+    }
+
+    /// Binds every socket, and answers on all of them.
+    async fn serve(
+        &self,
+        settings: &Settings,
+        passed: Vec<PassedSocket>,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<JoinSet<()>, StartError> {
+        let desk = Arc::new(Desk {
+            taking: Taking {
+                rules: wiring::taking_rules(settings),
+                ledger: Arc::clone(&self.ledger),
+                progress: Arc::clone(&self.progress),
+                clock: Arc::clone(&self.clock),
+            },
+            watch: Arc::clone(&self.watch),
+            portal: settings.kra.portal.clone(),
+            registering: Arc::clone(&self.registering),
+        });
+        let admin_desk = Arc::new(AdminDesk {
+            ledger: Arc::clone(&self.ledger),
+            watch: Arc::clone(&self.watch),
+            progress: Arc::clone(&self.progress),
+            registering: Arc::clone(&self.registering),
+        });
+        let Sockets { till, admin } = sockets::bind(settings, passed).await?;
+        let guard = sockets::guard(settings, &till, read_token(settings)?)?;
+        let limits = wiring::limits(settings);
+        let mut servers = JoinSet::new();
+        for listener in till {
+            info!(address = %listener, "listening for registers");
+            let desk = Arc::clone(&desk);
+            let handler = move |request: Request| {
+                let desk = Arc::clone(&desk);
+                async move { desk.answer(request).await }
+            };
+            servers.spawn(serve(listener, limits.clone(), guard.clone(), handler, stopping.clone()));
+        }
+        let handler = move |request: Request| {
+            let desk = Arc::clone(&admin_desk);
+            async move { desk.answer(request).await }
+        };
+        servers.spawn(serve(admin, Limits::default(), Guard::local(), handler, stopping.clone()));
+        Ok(servers)
+    }
 }
 
 async fn open_store(settings: &Settings) -> Result<Store, StartError> {

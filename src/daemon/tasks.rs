@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
+use super::clock::MachineClock;
 use crate::fiscal::DeviceIdentity;
 use crate::gateway::ports::{Authority, Clock, Device, Ledger, LedgerError, Registry, StoreHealth};
 use crate::gateway::{Progress, Registered, Watch, register_device};
@@ -35,7 +36,9 @@ pub(super) async fn register<L: Registry, A: Authority>(
         if let Some(identity) = known.identity().cloned().or_else(|| configured.clone()) {
             let _one = registering.lock().await;
             match register_device(identity, false, ledger.as_ref(), authority.as_ref()).await? {
-                Registered::Already(..) | Registered::Now(..) => {
+                Registered::Already(..) => return Ok(()),
+                Registered::Now(..) => {
+                    progress.contact(MachineClock.wall_ms());
                     progress.nudge();
                     return Ok(());
                 }
@@ -84,9 +87,10 @@ where
     C: Clock,
 {
     let mut said = String::new();
-    let mut active = Vec::new();
+    let mut active: Vec<String> = Vec::new();
+    // Asks KRA once, so that nobody is told that it is away before anybody looked.
+    let mut snapshot = watch.fresh_snapshot().await;
     loop {
-        let snapshot = watch.snapshot();
         if !snapshot.store.works {
             return snapshot.store.remarks.join("; ");
         }
@@ -96,14 +100,16 @@ where
             said = line;
         }
         let now = alerts(&snapshot);
-        for alert in now.iter().filter(|alert| !active.contains(*alert)) {
-            debug!(alert = alert.code, message = alert.message, "alert raised");
+        for alert in now.iter().filter(|alert| !active.contains(&alert.code)) {
+            warn!(alert = alert.code, "alert: {}", alert.message);
         }
-        for alert in active.iter().filter(|alert| !now.contains(alert)) {
-            info!(alert = alert.code, "alert cleared");
+        let codes: Vec<String> = now.into_iter().map(|alert| alert.code).collect();
+        for code in active.iter().filter(|code| !codes.contains(code)) {
+            info!(alert = code, "alert cleared");
         }
-        active = now;
+        active = codes;
         tokio::time::sleep(LOOK).await;
+        snapshot = watch.snapshot();
     }
 }
 

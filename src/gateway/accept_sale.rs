@@ -96,45 +96,50 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         let content = sha256(&posted.draft.canonical_bytes());
         let repeat = |known: Sale| same_sale(known, content, own_time, self.rules.repeat_window);
 
-        let invoice = match self.check(posted) {
-            Ok(invoice) => invoice,
-            // What is known is a repeat before it is anything else: rules and limits may have changed since.
+        let accepted = match self.check(posted) {
+            Ok(invoice) => self.ledger.accept(invoice, content, origin).await.map_err(Refused::Ledger),
+            Err(refused) => Err(refused),
+        };
+        let sale = match accepted {
+            Ok(Acceptance::New(sale)) => *sale,
+            Ok(Acceptance::Known(known)) => return repeat(*known),
+            // What is known is a repeat before it is anything else: rules, limits and the disk may have changed since.
             Err(refused) => {
                 let Some(trader_ref) = trader_ref.filter(|_| readable) else { return Err(refused) };
-                return match self.ledger.find(trader_ref.as_str()).await.map_err(Refused::Ledger)? {
-                    Some(known) => repeat(known),
-                    None => Err(refused),
+                return match self.ledger.find(trader_ref.as_str()).await {
+                    Ok(Some(known)) => repeat(known),
+                    Ok(None) | Err(_) => Err(refused),
                 };
             }
         };
-        let fiscal = invoice.sales_type == SalesType::Normal;
-        let sale = match self.ledger.accept(invoice, content, origin).await.map_err(Refused::Ledger)? {
-            Acceptance::Known(known) => return repeat(*known),
-            Acceptance::New(sale) => *sale,
-        };
-        if !fiscal {
+        self.nudge_and_wait(sale, wait).await
+    }
+
+    /// Calls the drain, and waits for it where nothing else is in its way.
+    async fn nudge_and_wait(&self, sale: Sale, wait: Option<Duration>) -> Result<Taken, Refused> {
+        if sale.invoice.sales_type != SalesType::Normal {
             return Ok(Taken { sale, repeat: false });
         }
         let news = self.ledger.news_of(sale.seq);
-        let alone = self.ledger.counts().waiting <= 1;
+        let waiting = self.ledger.counts().waiting;
         let flows = self.progress.flows();
         self.progress.nudge();
         let patience = wait.unwrap_or(self.rules.realtime_wait);
         let active = matches!(self.ledger.device(), Device::Active(..));
-        if !(alone && flows && active) || patience.is_zero() {
+        if waiting > 1 || !flows || !active || patience.is_zero() {
             return Ok(Taken { sale, repeat: false });
         }
-        let heard = tokio::select! {
-            () = news => true,
-            () = self.progress.stalled() => false,
-            () = tokio::time::sleep(patience) => false,
-        };
-        if !heard {
-            return Ok(Taken { sale, repeat: false });
+        // Nobody waits any more: the drain was quicker than we were.
+        if waiting == 1 {
+            tokio::select! {
+                () = news => {}
+                () = self.progress.stalled() => {}
+                () = tokio::time::sleep(patience) => {}
+            }
         }
-        let trader_ref = sale.invoice.trader_ref.as_str();
-        let known = self.ledger.find(trader_ref).await.map_err(Refused::Ledger)?;
-        Ok(Taken { sale: known.unwrap_or(sale), repeat: false })
+        // It is on disk whatever this look brings.
+        let known = self.ledger.find(sale.invoice.trader_ref.as_str()).await;
+        Ok(Taken { sale: known.ok().flatten().unwrap_or(sale), repeat: false })
     }
 
     /// The present state of a sale; with `wait`, once it is no longer pending or the time is over.

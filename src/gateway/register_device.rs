@@ -122,7 +122,18 @@ async fn conclude<L: Registry>(
             error!(kra = words.in_short(), "KRA's answer to the registration cannot be read");
             Ok(Registered::Away(words))
         }
-        Err(InitialiseRefusal::AlreadyInstalled(words) | InitialiseRefusal::Refused(words)) => {
+        Err(InitialiseRefusal::AlreadyInstalled(words)) => {
+            let message = format!(
+                "{}. KRA registered this device before and gives its key only once: ask KRA support to remove \
+                 device {} of PIN {}, branch {}, then run `etims-gateway device init` again",
+                words.message, identity.serial, identity.tin, identity.bhf_id
+            );
+            let words = Words { message, ..words };
+            registry.not_registered(identity, RegistrationFailure::Refused(words.clone())).await?;
+            error!(kra = words.in_short(), "KRA has this device already, and its key is not here");
+            Ok(Registered::Refused(words))
+        }
+        Err(InitialiseRefusal::Refused(words)) => {
             registry.not_registered(identity, RegistrationFailure::Refused(words.clone())).await?;
             error!(kra = words.in_short(), "KRA refused to register this device");
             Ok(Registered::Refused(words))

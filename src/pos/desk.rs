@@ -200,6 +200,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
             }),
             Registered::Differs(_) => Err(Refusal::DeviceDiffers),
             Registered::Now(_, registration, key) => {
+                self.taking.progress.contact(self.taking.clock.wall_ms());
                 self.taking.progress.nudge();
                 Ok(Reply::DeviceActive(DeviceActive::first(&registration, &key)))
             }

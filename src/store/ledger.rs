@@ -4,19 +4,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::bodies::{self, InitStep};
-use super::sale_body::{UnreadableBody, read_sale, write_sale};
+use super::bodies;
+use super::reading::{Reader, age, body_failed, read_failed};
+use super::registry::read_device;
+use super::sale_body::write_sale;
 use super::secrets::Secrets;
-use super::{
-    Binding, CommitError, Committed, Effect, Entry, Kind, LastAccepted, Located, NewRecord, ReadError,
-    Record, Signer, Stamp, Store,
-};
-use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, Registration, SalesType};
+use super::{Binding, CommitError, Committed, Effect, Kind, NewRecord, Signer, Stamp, Store};
+use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, Ledger, LedgerError, RegistrationFailure, Registry, Sale, StoreFacts,
-    StoreHealth,
+    Acceptance, Bound, Counts, Device, Ledger, LedgerError, Sale, StoreFacts, StoreHealth,
 };
-use crate::queue::drain::{NumberFate, Ruling, View, Waiting};
+use crate::queue::drain::{NumberFate, Ruling, View};
 use crate::queue::{Seq, Status};
 
 /// The ledger and registry over one store.
@@ -24,9 +22,9 @@ use crate::queue::{Seq, Status};
 pub struct JournalLedger {
     store: Store,
     stamp: fn() -> Stamp,
-    secrets: Secrets,
+    pub(super) secrets: Secrets,
     dir: PathBuf,
-    terms: Terms,
+    pub(super) terms: Terms,
     device: Mutex<Registered>,
 }
 
@@ -43,11 +41,11 @@ pub struct Terms {
 
 /// The device as it stands, in memory.
 #[derive(Debug, Default)]
-struct Registered {
-    device: Device,
-    environment: Option<String>,
-    key: Option<CmcKey>,
-    unknown: u32,
+pub(super) struct Registered {
+    pub(super) device: Device,
+    pub(super) environment: Option<String>,
+    pub(super) key: Option<CmcKey>,
+    pub(super) unknown: u32,
 }
 
 /// Why the ledger cannot be opened over a store that is there.
@@ -67,14 +65,6 @@ pub enum LedgerOpenError {
         /// What the configuration says.
         configured: String,
     },
-}
-
-fn read_failed(error: &ReadError) -> LedgerError {
-    LedgerError::Failed(error.to_string())
-}
-
-fn body_failed(seq: Seq, error: &UnreadableBody) -> LedgerError {
-    LedgerError::Failed(format!("record {seq}: {error}"))
 }
 
 fn commit_failed(error: CommitError) -> LedgerError {
@@ -120,7 +110,7 @@ impl JournalLedger {
         &self.store
     }
 
-    fn registered(&self) -> std::sync::MutexGuard<'_, Registered> {
+    pub(super) fn registered(&self) -> std::sync::MutexGuard<'_, Registered> {
         self.device.lock().expect("nobody panics while holding it")
     }
 
@@ -135,7 +125,7 @@ impl JournalLedger {
             .map_err(|error| LedgerError::Failed(format!("a read of the store ended early: {error}")))?
     }
 
-    fn record_of(&self, kind: Kind, effect: Effect, body: Vec<u8>) -> NewRecord {
+    pub(super) fn record_of(&self, kind: Kind, effect: Effect, body: Vec<u8>) -> NewRecord {
         NewRecord { kind, stamp: (self.stamp)(), origin: String::new(), effect, body, signature: None }
     }
 
@@ -144,157 +134,9 @@ impl JournalLedger {
         self.record_of(Kind::Bind, effect, bodies::write_bind(bound))
     }
 
-    async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, LedgerError> {
+    pub(super) async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, LedgerError> {
         self.store.commit(records).await.map_err(commit_failed)
     }
-}
-
-/// The blocking side: runs on threads that may wait for the disk.
-struct Reader {
-    store: Store,
-    now: Stamp,
-}
-
-impl Reader {
-    fn record(&self, at: Located) -> Result<Record, LedgerError> {
-        self.store.read(at).map_err(|error| read_failed(&error))
-    }
-
-    fn sale(&self, entry: &Entry) -> Result<Sale, LedgerError> {
-        let record = self.record(entry.at)?;
-        let invoice = read_sale(&record.body).map_err(|error| body_failed(entry.seq, &error))?;
-        let (proof, words) = match entry.outcome {
-            None => (None, None),
-            Some(at) => {
-                let outcome = self.record(at)?;
-                let (proof, words) =
-                    bodies::read_outcome(&outcome.body).map_err(|error| body_failed(outcome.seq, &error))?;
-                (proof, Some(words))
-            }
-        };
-        Ok(Sale {
-            seq: entry.seq,
-            hash: record.hash,
-            signature: record.signature.ok_or_else(|| {
-                LedgerError::Failed(format!("record {} is a sale without our signature", entry.seq))
-            })?,
-            accepted_ms: entry.accepted.wall_ms,
-            age: age(&entry.accepted, &self.now),
-            content: entry.content,
-            invoice,
-            status: entry.status,
-            invoice_no: entry.bound.map(|bound| bound.number),
-            attempts: entry.attempts,
-            unsure_sends: entry.unsure_sends,
-            proof,
-            words,
-        })
-    }
-
-    fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {
-        let entry = self.store.find(trader_ref).map_err(|error| read_failed(&error))?;
-        entry.map(|entry| self.sale(&entry)).transpose()
-    }
-
-    fn entry(&self, document: Seq) -> Result<Entry, LedgerError> {
-        self.store
-            .entry(document)
-            .map_err(|error| read_failed(&error))?
-            .ok_or_else(|| LedgerError::Failed(format!("document {document} is not among the unfinished")))
-    }
-
-    fn recent(
-        &self,
-        mut before: Option<Seq>,
-        status: Option<Status>,
-        limit: usize,
-    ) -> Result<(Vec<Sale>, Option<Seq>), LedgerError> {
-        let mut sales = Vec::new();
-        loop {
-            let records = self
-                .store
-                .records_before(before, Some(Kind::Sale), limit)
-                .map_err(|error| read_failed(&error))?;
-            let last_page = records.len() < limit;
-            for record in records {
-                before = Some(record.seq);
-                let Effect::Document { key, .. } = &record.effect else { continue };
-                let Some(entry) = self.store.find(key).map_err(|error| read_failed(&error))? else {
-                    continue;
-                };
-                if status.is_none_or(|status| status == entry.status) {
-                    sales.push(self.sale(&entry)?);
-                }
-                if sales.len() == limit {
-                    return Ok((sales, before));
-                }
-            }
-            if last_page {
-                return Ok((sales, None));
-            }
-        }
-    }
-
-    fn view(&self, aside: &[Seq]) -> Result<View, LedgerError> {
-        let series = self.store.series();
-        let first_ready = |mut after: Option<Seq>, not: Option<Seq>| -> Result<Option<Entry>, LedgerError> {
-            loop {
-                let entry = self.store.first_pending(after).map_err(|error| read_failed(&error))?;
-                match entry {
-                    Some(entry) if aside.contains(&entry.seq) || Some(entry.seq) == not => {
-                        after = Some(entry.seq)
-                    }
-                    found => return Ok(found),
-                }
-            }
-        };
-        // Whoever is bound keeps its turn, even if somebody before it is ready again.
-        let head = match self.store.bound() {
-            Some(document) => Some(self.entry(document)?),
-            None => first_ready(None, None)?,
-        };
-        let after = match &head {
-            Some(head) => first_ready(None, Some(head.seq))?,
-            None => None,
-        };
-        Ok(View {
-            head: head.as_ref().map(waiting),
-            after: after.as_ref().map(waiting),
-            next_number: series.next,
-            last: series.last.map(|last| (last.number, last.sign)),
-        })
-    }
-}
-
-/// Room for anybody on the disk below `dir`, bytes.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    stat.f_bavail.checked_mul(stat.f_frsize)
-}
-
-fn waiting(entry: &Entry) -> Waiting {
-    let place = |at: Located| (at.segment, at.offset);
-    let answered = match (entry.bound, entry.outcome) {
-        (Some(bound), Some(outcome)) => place(outcome) > place(bound.at),
-        _ => false,
-    };
-    Waiting {
-        document: entry.seq,
-        bound: entry.bound.map(|bound| bound.number),
-        unsure_sends: entry.unsure_sends,
-        answered,
-        attempts: entry.attempts,
-    }
-}
-
-/// How long ago: by the clock that does not jump where it is the same boot, otherwise by the wall clock.
-fn age(then: &Stamp, now: &Stamp) -> Duration {
-    let millis = if then.boot == now.boot {
-        now.monotonic_ms.saturating_sub(then.monotonic_ms)
-    } else {
-        u64::try_from(now.wall_ms.saturating_sub(then.wall_ms)).unwrap_or(0)
-    };
-    Duration::from_millis(millis)
 }
 
 impl Ledger for JournalLedger {
@@ -462,115 +304,8 @@ impl StoreHealth for JournalLedger {
     }
 }
 
-impl Registry for JournalLedger {
-    fn device(&self) -> Device {
-        self.registered().device.clone()
-    }
-
-    fn key(&self) -> Option<CmcKey> {
-        self.registered().key.clone()
-    }
-
-    async fn intend(&self, identity: &DeviceIdentity) -> Result<(), LedgerError> {
-        let unknown = self.registered().unknown.saturating_add(1);
-        self.secrets.make_room_for_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))?;
-        let record = self.record_of(Kind::Init, Effect::None, bodies::write_intent(identity, unknown));
-        self.commit(vec![record]).await?;
-        let mut registered = self.registered();
-        registered.unknown = unknown;
-        registered.device = Device::Pending { identity: identity.clone(), unknown };
-        Ok(())
-    }
-
-    async fn keep_answer(&self, body: &[u8]) -> Result<(), LedgerError> {
-        self.secrets.keep_answer(body).await.map_err(|error| LedgerError::Failed(error.to_string()))
-    }
-
-    async fn kept_answer(&self) -> Result<Option<Vec<u8>>, LedgerError> {
-        if matches!(self.device(), Device::Active(..)) {
-            self.secrets.forget_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))?;
-            return Ok(None);
-        }
-        self.secrets.kept_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))
-    }
-
-    async fn register(
-        &self,
-        identity: &DeviceIdentity,
-        registration: &Registration,
-        key: &CmcKey,
-    ) -> Result<(), LedgerError> {
-        self.secrets.keep_key(key).await.map_err(|error| LedgerError::Failed(error.to_string()))?;
-        let body = bodies::write_registration(identity, registration, &self.terms.environment);
-        let last: Option<LastAccepted> = None;
-        let effect = Effect::Series { next: self.terms.first_number, last };
-        self.commit(vec![self.record_of(Kind::Registration, effect, body)]).await?;
-        {
-            let mut registered = self.registered();
-            registered.device = Device::Active(identity.clone(), registration.clone());
-            registered.environment = Some(self.terms.environment.clone());
-            registered.key = Some(key.clone());
-            registered.unknown = 0;
-        }
-        self.secrets.forget_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))
-    }
-
-    async fn not_registered(
-        &self,
-        identity: &DeviceIdentity,
-        failure: RegistrationFailure,
-    ) -> Result<(), LedgerError> {
-        let unknown = {
-            let before = self.registered().unknown;
-            match &failure {
-                RegistrationFailure::Lost(_) => before,
-                RegistrationFailure::NotSent(_) => before.saturating_sub(1),
-                RegistrationFailure::Refused(_) => 0,
-            }
-        };
-        let body = bodies::write_init_failure(identity, unknown, &failure);
-        self.commit(vec![self.record_of(Kind::Init, Effect::None, body)]).await?;
-        let secrets = match &failure {
-            RegistrationFailure::Lost(_) => self.secrets.set_answer_apart().await,
-            RegistrationFailure::NotSent(_) | RegistrationFailure::Refused(_) => {
-                self.secrets.forget_answer().await
-            }
-        };
-        secrets.map_err(|error| LedgerError::Failed(error.to_string()))?;
-        let mut registered = self.registered();
-        registered.unknown = unknown;
-        registered.device = match failure {
-            RegistrationFailure::Refused(words) => Device::Failed(identity.clone(), words),
-            _ => Device::Pending { identity: identity.clone(), unknown },
-        };
-        Ok(())
-    }
-}
-
-fn read_device(store: &Store, secrets: &Secrets) -> Result<Registered, LedgerOpenError> {
-    let damaged = |what: String| LedgerOpenError::Damaged(what);
-    if let Some(at) = store.latest(Kind::Registration) {
-        let record =
-            store.read(at).map_err(|error| damaged(format!("the registration cannot be read: {error}")))?;
-        let (identity, registration, environment) = bodies::read_registration(&record.body)
-            .map_err(|error| damaged(format!("the registration, record {}: {error}", record.seq)))?;
-        let key = secrets.key().map_err(|error| damaged(error.to_string()))?;
-        return Ok(Registered {
-            device: Device::Active(identity, registration),
-            environment: Some(environment),
-            key: Some(key),
-            unknown: 0,
-        });
-    }
-    let Some(at) = store.latest(Kind::Init) else { return Ok(Registered::default()) };
-    let record = store
-        .read(at)
-        .map_err(|error| damaged(format!("the registration's intent cannot be read: {error}")))?;
-    let (identity, unknown, step) = bodies::read_init(&record.body)
-        .map_err(|error| damaged(format!("the registration's intent, record {}: {error}", record.seq)))?;
-    let device = match step {
-        InitStep::Refused(words) => Device::Failed(identity, words),
-        InitStep::NotSent | InitStep::Unknown => Device::Pending { identity, unknown },
-    };
-    Ok(Registered { device, environment: None, key: None, unknown })
+/// Room for anybody on the disk below `dir`, bytes.
+fn free_bytes(dir: &Path) -> Option<u64> {
+    let stat = rustix::fs::statvfs(dir).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
 }

@@ -140,3 +140,147 @@ pub(crate) fn judge(segments: &[Surveyed]) -> Result<Ending, Damage> {
     };
     Ok(Ending { last, cut })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk_fake::Random;
+    use crate::store::group::tests::{JOURNAL, group};
+
+    const SEGMENT: usize = 16 * BLOCK;
+
+    /// Segments full of groups, and where each group is.
+    struct Written {
+        segments: Vec<Vec<u8>>,
+        /// Segment index, offset, length.
+        groups: Vec<(usize, usize, usize)>,
+    }
+
+    fn write(count: u64, random: &mut Random) -> Written {
+        let mut written = Written { segments: vec![vec![0; SEGMENT]], groups: Vec::new() };
+        let (mut at, mut seq, mut hash) = (0, 1, [0; 32]);
+        for number in 1..=count {
+            let bodies: Vec<Vec<u8>> =
+                (0..=random.below(5)).map(|_| vec![b'b'; random.below(6000)]).collect();
+            let (bytes, after) = group(number, seq, hash, &bodies);
+            (seq, hash) = (seq + length_u64(bodies.len()), after);
+            if at + bytes.len() > SEGMENT {
+                written.segments.push(vec![0; SEGMENT]);
+                at = 0;
+            }
+            let segment = written.segments.len() - 1;
+            written.segments[segment][at..at + bytes.len()].copy_from_slice(&bytes);
+            written.groups.push((segment, at, bytes.len()));
+            at += bytes.len();
+        }
+        written
+    }
+
+    fn judged(segments: &[Vec<u8>]) -> (Vec<Surveyed>, Result<Ending, Damage>) {
+        let surveyed: Vec<_> =
+            (1..).zip(segments).map(|(number, bytes)| survey(number, bytes, &JOURNAL)).collect();
+        let ending = judge(&surveyed);
+        (surveyed, ending)
+    }
+
+    fn whole_groups(surveyed: &[Surveyed]) -> usize {
+        surveyed.iter().map(|segment| segment.groups.len()).sum()
+    }
+
+    #[test]
+    fn no_torn_group_is_called_damage_and_no_whole_one_is_cut() {
+        let mut random = Random(3);
+        let (mut torn, mut kept) = (0, 0);
+        for round in 0..4000 {
+            let count = 2 + length_u64(random.below(9));
+            let mut written = write(count, &mut random);
+            let (segment, at, length) = *written.groups.last().unwrap();
+            let whole = written.segments[segment][at..at + length].to_vec();
+            let target = &mut written.segments[segment][at..at + length];
+            // Any of its sectors reached the disk: few, half, or nearly all.
+            for sector in target.chunks_mut(512) {
+                if random.below(8) < [1, 4, 7][round % 3] {
+                    sector.fill(0);
+                }
+            }
+            let complete = target == whole;
+            let (surveyed, ending) = judged(&written.segments);
+            let ending = ending.expect("a torn tail is no damage");
+            let expected = written.groups.len() - usize::from(!complete);
+            assert_eq!(whole_groups(&surveyed), expected);
+            assert_eq!(surveyed[ending.last].groups.last().unwrap().1.number, length_u64(expected));
+            let empty = written.segments[segment][at..at + length].iter().all(|byte| *byte == 0);
+            match ending.cut {
+                Some(cut) => {
+                    assert!(!complete && !empty);
+                    assert_eq!((cut.offset, cut.group), (length_u64(at), count));
+                    assert_eq!(usize::try_from(cut.segment).unwrap(), segment + 1);
+                    torn += 1;
+                }
+                None => {
+                    assert!(complete || empty);
+                    kept += 1;
+                }
+            }
+        }
+        assert!(torn > 2000 && kept > 50, "{torn} torn, {kept} whole or empty");
+    }
+
+    #[test]
+    fn damage_before_the_last_group_is_always_told() {
+        let mut random = Random(4);
+        for _ in 0..1500 {
+            let mut written = write(4 + length_u64(random.below(9)), &mut random);
+            let victim = random.below(written.groups.len() - 1);
+            let (segment, at, length) = written.groups[victim];
+            let group = &mut written.segments[segment][at..at + length];
+            match random.below(3) {
+                0 => group.fill(0),
+                1 => group[..BLOCK].fill(0x55),
+                _ => {
+                    // Inside the header or the first record, not the padding.
+                    let byte = random.below(160);
+                    group[byte] ^= 1 << random.below(8);
+                }
+            }
+            let (_, ending) = judged(&written.segments);
+            let damage = ending.expect_err("acknowledged records are missing");
+            assert!(damage.segment > 0);
+        }
+    }
+
+    #[test]
+    fn removed_swapped_and_repeated_segments_and_groups_are_told() {
+        let mut random = Random(6);
+        let written = write(30, &mut random);
+        assert!(written.segments.len() >= 4);
+        let surveyed: Vec<_> =
+            (1..).zip(&written.segments).map(|(number, bytes)| survey(number, bytes, &JOURNAL)).collect();
+        assert!(judge(&surveyed).is_ok());
+        let mut removed = surveyed.clone();
+        removed.remove(1);
+        assert!(judge(&removed).is_err());
+        let mut swapped = written.segments.clone();
+        swapped.swap(1, 2);
+        assert!(judged(&swapped).1.is_err());
+        let mut repeated = written.segments.clone();
+        repeated[3] = repeated[2].clone();
+        assert!(judged(&repeated).1.is_err());
+        assert!(judge(&[]).is_err());
+        assert!(judged(&[vec![0; SEGMENT]]).1.is_err());
+    }
+
+    #[test]
+    fn empty_and_torn_segments_at_the_end_are_cut() {
+        let mut random = Random(8);
+        let mut written = write(6, &mut random);
+        let last = written.segments.len() - 1;
+        written.segments.push(vec![0; SEGMENT]);
+        let (_, ending) = judged(&written.segments);
+        assert_eq!(ending.unwrap(), Ending { last, cut: None });
+        written.segments[last + 1][700] = 1;
+        let (_, ending) = judged(&written.segments);
+        let cut = ending.unwrap().cut.unwrap();
+        assert_eq!((usize::try_from(cut.segment).unwrap(), cut.offset, cut.group), (last + 2, 0, 7));
+    }
+}

@@ -369,7 +369,9 @@ impl Drain {
                 self.series = if next > 1 { Series::AskingPrevious } else { Series::Proven };
             }
             (LookUp::Found { signature, trader_ref, .. }, Series::AskingPrevious) => {
-                let ours = view.last.as_ref().filter(|(number, _)| *number + 1 == next).map(|(_, sign)| sign);
+                // An accepted number whose proof we never had proves nothing, and contradicts nothing.
+                let known = |(number, sign): &&(u64, String)| *number + 1 == next && !sign.is_empty();
+                let ours = view.last.as_ref().filter(known).map(|(_, sign)| sign);
                 if ours.is_none_or(|ours| signature.as_ref() == Some(ours)) {
                     self.series = Series::Proven;
                 } else {

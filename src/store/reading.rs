@@ -1,0 +1,160 @@
+//! Reading the ledger: the blocking side, on threads that may wait for the disk.
+
+use std::time::Duration;
+
+use super::bodies;
+use super::sale_body::{UnreadableBody, read_sale};
+use super::{Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
+use crate::gateway::ports::{LedgerError, Sale};
+use crate::queue::drain::{View, Waiting};
+use crate::queue::{Seq, Status};
+
+/// One read, at one time.
+pub(super) struct Reader {
+    pub(super) store: Store,
+    pub(super) now: Stamp,
+}
+
+impl Reader {
+    pub(super) fn record(&self, at: Located) -> Result<Record, LedgerError> {
+        self.store.read(at).map_err(|error| read_failed(&error))
+    }
+
+    pub(super) fn sale(&self, entry: &Entry) -> Result<Sale, LedgerError> {
+        let record = self.record(entry.at)?;
+        let invoice = read_sale(&record.body).map_err(|error| body_failed(entry.seq, &error))?;
+        let (proof, words) = match entry.outcome {
+            None => (None, None),
+            Some(at) => {
+                let outcome = self.record(at)?;
+                let (proof, words) =
+                    bodies::read_outcome(&outcome.body).map_err(|error| body_failed(outcome.seq, &error))?;
+                (proof, Some(words))
+            }
+        };
+        Ok(Sale {
+            seq: entry.seq,
+            hash: record.hash,
+            signature: record.signature.ok_or_else(|| {
+                LedgerError::Failed(format!("record {} is a sale without our signature", entry.seq))
+            })?,
+            accepted_ms: entry.accepted.wall_ms,
+            age: age(&entry.accepted, &self.now),
+            content: entry.content,
+            invoice,
+            status: entry.status,
+            invoice_no: entry.bound.map(|bound| bound.number),
+            attempts: entry.attempts,
+            unsure_sends: entry.unsure_sends,
+            proof,
+            words,
+        })
+    }
+
+    pub(super) fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {
+        let entry = self.store.find(trader_ref).map_err(|error| read_failed(&error))?;
+        entry.map(|entry| self.sale(&entry)).transpose()
+    }
+
+    pub(super) fn entry(&self, document: Seq) -> Result<Entry, LedgerError> {
+        self.store
+            .entry(document)
+            .map_err(|error| read_failed(&error))?
+            .ok_or_else(|| LedgerError::Failed(format!("document {document} is not among the unfinished")))
+    }
+
+    pub(super) fn recent(
+        &self,
+        mut before: Option<Seq>,
+        status: Option<Status>,
+        limit: usize,
+    ) -> Result<(Vec<Sale>, Option<Seq>), LedgerError> {
+        let mut sales = Vec::new();
+        loop {
+            let records = self
+                .store
+                .records_before(before, Some(Kind::Sale), limit)
+                .map_err(|error| read_failed(&error))?;
+            let last_page = records.len() < limit;
+            for record in records {
+                before = Some(record.seq);
+                let Effect::Document { key, .. } = &record.effect else { continue };
+                let Some(entry) = self.store.find(key).map_err(|error| read_failed(&error))? else {
+                    continue;
+                };
+                if status.is_none_or(|status| status == entry.status) {
+                    sales.push(self.sale(&entry)?);
+                }
+                if sales.len() == limit {
+                    return Ok((sales, before));
+                }
+            }
+            if last_page {
+                return Ok((sales, None));
+            }
+        }
+    }
+
+    pub(super) fn view(&self, aside: &[Seq]) -> Result<View, LedgerError> {
+        let series = self.store.series();
+        let first_ready = |mut after: Option<Seq>, not: Option<Seq>| -> Result<Option<Entry>, LedgerError> {
+            loop {
+                let entry = self.store.first_pending(after).map_err(|error| read_failed(&error))?;
+                match entry {
+                    Some(entry) if aside.contains(&entry.seq) || Some(entry.seq) == not => {
+                        after = Some(entry.seq)
+                    }
+                    found => return Ok(found),
+                }
+            }
+        };
+        // Whoever is bound keeps its turn, even if somebody before it is ready again.
+        let head = match self.store.bound() {
+            Some(document) => Some(self.entry(document)?),
+            None => first_ready(None, None)?,
+        };
+        let after = match &head {
+            Some(head) => first_ready(None, Some(head.seq))?,
+            None => None,
+        };
+        Ok(View {
+            head: head.as_ref().map(waiting),
+            after: after.as_ref().map(waiting),
+            next_number: series.next,
+            last: series.last.map(|last| (last.number, last.sign)),
+        })
+    }
+}
+
+fn waiting(entry: &Entry) -> Waiting {
+    let place = |at: Located| (at.segment, at.offset);
+    let answered = match (entry.bound, entry.outcome) {
+        (Some(bound), Some(outcome)) => place(outcome) > place(bound.at),
+        _ => false,
+    };
+    Waiting {
+        document: entry.seq,
+        bound: entry.bound.map(|bound| bound.number),
+        unsure_sends: entry.unsure_sends,
+        answered,
+        attempts: entry.attempts,
+    }
+}
+
+/// How long ago: by the clock that does not jump where it is the same boot, otherwise by the wall clock.
+pub(super) fn age(then: &Stamp, now: &Stamp) -> Duration {
+    let millis = if then.boot == now.boot {
+        now.monotonic_ms.saturating_sub(then.monotonic_ms)
+    } else {
+        u64::try_from(now.wall_ms.saturating_sub(then.wall_ms)).unwrap_or(0)
+    };
+    Duration::from_millis(millis)
+}
+
+pub(super) fn read_failed(error: &ReadError) -> LedgerError {
+    LedgerError::Failed(error.to_string())
+}
+
+pub(super) fn body_failed(seq: Seq, error: &UnreadableBody) -> LedgerError {
+    LedgerError::Failed(format!("record {seq}: {error}"))
+}
