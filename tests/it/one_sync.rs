@@ -29,6 +29,7 @@ fn each_group_is_synced_once_and_before_its_answers() {
     }
     let directory = tempfile::Builder::new().prefix("etims-sync-").tempdir().unwrap();
     let mut daemon = Daemon::start(directory.path());
+    daemon.wait_until_it_takes_sales(&directory.path().join("till.sock"));
     let registers: Vec<_> = (0..REGISTERS)
         .map(|register| {
             let socket = directory.path().join("till.sock");
@@ -92,6 +93,15 @@ impl Daemon {
         }
     }
 
+    /// Until it has heard that nobody is where KRA should be, it may not know yet whose till it is.
+    fn wait_until_it_takes_sales(&self, socket: &Path) {
+        let deadline = Instant::now() + PATIENCE;
+        while !ask(socket, "GET /api/device/status/ HTTP/1.1\r\n", "").contains("\"status\":\"pending\"") {
+            assert!(Instant::now() < deadline, "the device never becomes pending");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Stops it cleanly and reads the trace to its end.
     fn stop(&mut self) -> String {
         let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
@@ -124,19 +134,20 @@ fn post(socket: &Path, register: usize, sale: usize) -> String {
         "{{\"trdInvcNo\":\"{number}\",\"itemList\":[{{\"itemCd\":\"KE2NTNO0000001\",\"itemClsCd\":\"5059690800\",\
          \"itemNm\":\"Bread\",\"pkgUnitCd\":\"NT\",\"qtyUnitCd\":\"NO\",\"qty\":1,\"prc\":65,\"taxTyCd\":\"C\"}}]}}"
     );
-    let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    write!(
-        stream,
-        "POST /api/sales/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-         Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
+    let answer = ask(socket, "POST /api/sales/ HTTP/1.1\r\nContent-Type: application/json\r\n", &body);
     assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
     number
+}
+
+fn ask(socket: &Path, head: &str, body: &str) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let length = body.len();
+    write!(stream, "{head}Host: localhost\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 /// A system call, from the line where it began to the line where it ended.
