@@ -95,6 +95,9 @@ pub struct SimulatorArgs {
     /// Address to listen on, such as 127.0.0.1:9443; port 0 takes a free one
     #[arg(long, value_name = "ADDR")]
     pub listen: SocketAddr,
+    /// Address of its levers (/_sim/), in reach while the line is cut; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub control: SocketAddr,
     /// Misbehave from the start; may be given several times (more: POST /_sim/faults)
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,
@@ -211,7 +214,7 @@ mod tests {
             "run",
             "run --config /c.toml",
             "--config /c.toml demo --wire json --keep",
-            "simulator --listen 127.0.0.1:9443 --fault hang --fault 401",
+            "simulator --listen 127.0.0.1:9443 --control 127.0.0.1:9444 --fault hang --fault 401",
             "simulator --listen 127.0.0.1:0 --tls-certificate c --tls-key k",
             "config check --json --config x",
             "device init --show-key --json",

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{
-    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, device_init,
-    parse, queue_list, queue_show, run, run_simulator, run_verify, status, store_init,
+    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo,
+    device_init, parse, queue_list, queue_show, run, run_simulator, run_verify, status, store_init,
 };
 use crate::config::process_environment;
 
@@ -21,7 +21,7 @@ pub fn dispatch() -> Exit {
                 check_config(config, process_environment(), output, &mut io::stdout(), &mut io::stderr());
             checked.unwrap_or(Exit::Internal)
         }
-        Command::Demo(_) => Exit::Internal,
+        Command::Demo(arguments) => demo(&arguments),
         Command::Device(DeviceCommand::Init(arguments)) => device_init(config, &arguments),
         Command::Queue(QueueCommand::List(output)) => queue_list(config, output),
         Command::Queue(QueueCommand::Show(arguments)) => queue_show(config, &arguments.id, arguments.output),

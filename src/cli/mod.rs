@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod config_check;
 mod control;
+mod demo;
 mod device;
 mod dispatch;
 mod exit_code;
@@ -19,6 +20,7 @@ pub use args::{
     QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
 };
 pub use config_check::check_config;
+pub use demo::demo;
 pub use device::device_init;
 pub use dispatch::dispatch;
 use dispatch::say;
