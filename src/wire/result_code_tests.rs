@@ -20,6 +20,7 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::OutOfSequence { .. } => "out of sequence",
         Verdict::Refused(_) => "refused",
         Verdict::Unsure(_) => "unsure",
+        Verdict::UnsureConfig(_) => "unsure, else config",
         Verdict::Wait(_) => "wait",
     }
 }
@@ -33,7 +34,7 @@ fn every_code() {
         ("893", "config"),
         ("894", "unsure"),
         ("895", "config"),
-        ("896", "unsure"),
+        ("896", "unsure, else config"),
         ("899", "unsure"),
         ("900", "device"),
         ("901", "device"),

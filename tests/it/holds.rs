@@ -15,7 +15,8 @@ on_both_wires! {
 
 fn trouble_holds_the_queue(wire: Wire) {
     let kra = Kra::start(wire);
-    let shop = Shop::with(&kra).set("kra.connect_timeout", "\"300ms\"").set("kra.request_timeout", "\"700ms\"");
+    let shop =
+        Shop::with(&kra).set("kra.connect_timeout", "\"300ms\"").set("kra.request_timeout", "\"700ms\"");
     let mut gateway = shop.open_registered();
     let till = shop.till();
     till.sell("FIRST");
@@ -50,7 +51,11 @@ fn trouble_holds_the_queue(wire: Wire) {
             assert_eq!(state["status"], "pending", "{what}: {state}");
         }
         let queue = till.queue();
-        assert_eq!((&queue["waiting"], &queue["parked"], &queue["rejected"]), (&json!(2), &json!(0), &json!(0)), "{what}");
+        assert_eq!(
+            (&queue["waiting"], &queue["parked"], &queue["rejected"]),
+            (&json!(2), &json!(0), &json!(0)),
+            "{what}"
+        );
         let health = till.get("/health/").expect(200);
         assert_eq!(health["status"], "degraded", "{what}: {health}");
         assert_eq!(kra.books().numbers(), expected, "{what}");
@@ -75,7 +80,11 @@ fn trouble_holds_the_queue(wire: Wire) {
 #[track_caller]
 fn expect_rejected(body: &Value, number: &str, code: &str) {
     assert_eq!((&body["error"], &body["trdInvcNo"]), (&json!("kra_rejected"), &json!(number)), "{body}");
-    assert_eq!((&body["resultCd"], &body["kraMessage"]), (&json!(code), &json!("Invalid custNm [<custNm>]")), "{body}");
+    assert_eq!(
+        (&body["resultCd"], &body["kraMessage"]),
+        (&json!(code), &json!("Invalid custNm [<custNm>]")),
+        "{body}"
+    );
 }
 
 fn refused_sale_is_set_aside(wire: Wire) {
@@ -95,7 +104,11 @@ fn refused_sale_is_set_aside(wire: Wire) {
     refuse("913");
     till.sell_offline("BAD-2");
     let state = till.wait_status("BAD-2", "rejected");
-    assert_eq!((&state["resultCd"], &state["kraMessage"]), (&json!("913"), &json!("Invalid custNm [<custNm>]")), "{state}");
+    assert_eq!(
+        (&state["resultCd"], &state["kraMessage"]),
+        (&json!("913"), &json!("Invalid custNm [<custNm>]")),
+        "{state}"
+    );
     assert!(state["signature"].is_null() && state["qrUrl"].is_null(), "nothing to print: {state}");
 
     // The number that they did not use goes to the next.
@@ -127,7 +140,8 @@ fn refused_sale_is_set_aside(wire: Wire) {
 /// KRA refuses what it may have taken before: the number goes to nobody else until its books have been asked.
 fn refused_after_a_lost_answer(wire: Wire) {
     let kra = Kra::start(wire);
-    let shop = Shop::with(&kra).set("kra.connect_timeout", "\"300ms\"").set("kra.request_timeout", "\"700ms\"");
+    let shop =
+        Shop::with(&kra).set("kra.connect_timeout", "\"300ms\"").set("kra.request_timeout", "\"700ms\"");
     let _gateway = shop.open_registered();
     let till = shop.till();
     till.sell("FIRST");

@@ -61,8 +61,14 @@ fn answers_with_the_key_once(wire: Wire) {
     }
     let shown = status(&till);
     assert_eq!(shown["deviceId"], first["deviceId"]);
-    assert_eq!((&shown["tin"], &shown["bhfId"], &shown["serialNumber"]), (&json!(TIN), &json!(BHF_ID), &json!(SERIAL)));
-    assert_eq!((&shown["status"], &shown["sdcId"], &shown["kra"]), (&json!("active"), &first["sdcId"], &json!("up")));
+    assert_eq!(
+        (&shown["tin"], &shown["bhfId"], &shown["serialNumber"]),
+        (&json!(TIN), &json!(BHF_ID), &json!(SERIAL))
+    );
+    assert_eq!(
+        (&shown["status"], &shown["sdcId"], &shown["kra"]),
+        (&json!("active"), &first["sdcId"], &json!("up"))
+    );
     assert!(shown["publicKey"].as_str().is_some_and(|key| key.len() >= 40), "{shown}");
     assert!(shown["lastContact"].is_string(), "{shown}");
     assert_eq!(
@@ -126,7 +132,10 @@ fn kra_is_away(wire: Wire) {
     let till = shop.till();
     let answer = till.post("/api/device/init/", &identity());
     let body = answer.expect(503);
-    assert!(body["error"].is_string() && body["message"].is_string() && body["retryAfter"].is_u64(), "{body}");
+    assert!(
+        body["error"].is_string() && body["message"].is_string() && body["retryAfter"].is_u64(),
+        "{body}"
+    );
     assert!(answer.header("retry-after").is_some(), "{answer:?}");
     let shown = status(&till);
     assert_eq!((&shown["status"], &shown["kra"]), (&json!("pending"), &json!("down")), "{shown}");

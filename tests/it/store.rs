@@ -40,7 +40,14 @@ fn expect_all_sales(kra: &Kra, shop: &Shop) {
     till.wait_status("WAITING-1", "signed");
     till.sell("AFTER");
     kra.books().expect_in_order(&[
-        "SIGNED-0", "SIGNED-1", "SIGNED-2", "SIGNED-3", "SIGNED-4", "WAITING-0", "WAITING-1", "AFTER",
+        "SIGNED-0",
+        "SIGNED-1",
+        "SIGNED-2",
+        "SIGNED-3",
+        "SIGNED-4",
+        "WAITING-0",
+        "WAITING-1",
+        "AFTER",
     ]);
 }
 
@@ -191,9 +198,9 @@ fn a_queue_that_is_damaged_is_rebuilt() {
             gateway = shop.spawn();
         };
         expect_all_sales(&kra, &shop);
-        let put_aside = fs::read_dir(shop.state()).unwrap().any(|entry| {
-            entry.unwrap().file_name().to_string_lossy().starts_with("sled.bad")
-        });
+        let put_aside = fs::read_dir(shop.state())
+            .unwrap()
+            .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("sled.bad"));
         assert!(put_aside, "{damage}: the damaged one is kept for whoever looks into it");
     }
 }
