@@ -65,7 +65,9 @@ fn the_queue_is_shown() {
 
     let list = shop.command(&["queue", "list"]);
     list.expect(0);
-    for (text, there) in [("REFUSED", true), ("WAITING", true), ("SIGNED", false), ("rejected", true), ("pending", true)] {
+    for (text, there) in
+        [("REFUSED", true), ("WAITING", true), ("SIGNED", false), ("rejected", true), ("pending", true)]
+    {
         assert_eq!(list.out.contains(text), there, "{text}: {list:#?}");
     }
     let list = shop.command(&["queue", "list", "--json"]);
@@ -133,7 +135,8 @@ fn the_key_is_shown_on_request_only() {
     let shop = Shop::unregistered(&kra);
     let gateway = shop.open();
     let identity = json!({ "tin": TIN, "bhfId": BHF_ID, "serialNumber": SERIAL });
-    let key = shop.till().post("/api/device/init/", &identity).expect(200)["cmcKey"].as_str().unwrap().to_owned();
+    let key =
+        shop.till().post("/api/device/init/", &identity).expect(200)["cmcKey"].as_str().unwrap().to_owned();
     gateway.stop();
     let shop = shop
         .set("device.tin", &format!("{TIN:?}"))

@@ -17,8 +17,15 @@ fn all_problems_are_told_at_once() {
     );
     fs::write(&file, text).unwrap();
     let keys = [
-        "kra.environment", "kra.wire", "kra.base_ulr", "kra.request_timeout", "http.listen", "http.max_body",
-        "device.tin", "sales.realtime_wait", "shop",
+        "kra.environment",
+        "kra.wire",
+        "kra.base_ulr",
+        "kra.request_timeout",
+        "http.listen",
+        "http.max_body",
+        "device.tin",
+        "sales.realtime_wait",
+        "shop",
     ];
     for args in [&["config", "check"][..], &["run"]] {
         let mut command = binary();
@@ -29,7 +36,10 @@ fn all_problems_are_told_at_once() {
             assert!(ended.text().contains(key), "{args:?} names {key}: {ended:#?}");
         }
         assert!(ended.text().contains("did you mean") && ended.text().contains("kra.base_url"), "{ended:#?}");
-        assert!(ended.text().contains("simulator") && ended.text().contains("sandbox"), "allowed values: {ended:#?}");
+        assert!(
+            ended.text().contains("simulator") && ended.text().contains("sandbox"),
+            "allowed values: {ended:#?}"
+        );
     }
     assert!(!shop.state().exists(), "nothing was made");
 }
@@ -70,7 +80,8 @@ fn a_good_one_checks() {
 fn every_shipped_file_checks() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
     let examples = fs::read_dir(dir.join("examples")).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = examples.filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect();
+    let mut files: Vec<_> =
+        examples.filter(|path| path.extension().is_some_and(|kind| kind == "toml")).collect();
     assert!(!files.is_empty(), "no examples in {}", dir.display());
     files.push(dir.join("etims-gateway.toml"));
     for file in files {

@@ -375,7 +375,12 @@ fn pid(child: &Child) -> Pid {
 /// Every TCP address on which a process listens, as the kernel knows them.
 pub(crate) fn listeners(pid: u32) -> Vec<SocketAddr> {
     let listening = |entry: &Socket| entry.state == "0A";
-    ["tcp", "tcp6"].iter().flat_map(|table| sockets(pid, table)).filter(listening).map(|it| it.local).collect()
+    ["tcp", "tcp6"]
+        .iter()
+        .flat_map(|table| sockets(pid, table))
+        .filter(listening)
+        .map(|it| it.local)
+        .collect()
 }
 
 /// Every UDP socket of a process.
@@ -468,9 +473,11 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// From ETIMS_SEED, or from the clock.
     pub(crate) fn new() -> Dice {
-        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
-        let seed =
-            std::env::var("ETIMS_SEED").ok().map_or(u64::from(clock), |seed| seed.parse().expect("ETIMS_SEED"));
+        let clock =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos();
+        let seed = std::env::var("ETIMS_SEED")
+            .ok()
+            .map_or(u64::from(clock), |seed| seed.parse().expect("ETIMS_SEED"));
         eprintln!("ETIMS_SEED={seed}");
         Dice(seed)
     }

@@ -9,7 +9,10 @@ on_both_wires! { tells_how_it_stands }
 
 #[track_caller]
 fn expect_shape(health: &Value) {
-    assert!(health["version"].as_str().is_some_and(|text| text.starts_with(env!("CARGO_PKG_VERSION"))), "{health}");
+    assert!(
+        health["version"].as_str().is_some_and(|text| text.starts_with(env!("CARGO_PKG_VERSION"))),
+        "{health}"
+    );
     assert_eq!(health["db"], "up", "{health}");
     for count in ["waiting", "inDoubt", "parked", "rejected"] {
         assert!(health["queue"][count].is_u64(), "{count}: {health}");

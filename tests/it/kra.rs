@@ -65,7 +65,10 @@ impl Drop for Kra {
                 eprintln!("--- the simulator's last requests, of {}:", all.len());
                 for request in &all[all.len().saturating_sub(40)..] {
                     let function = &request["function"];
-                    eprintln!("{} {} {function}: {}", request["n"], request["receivedAt"], request["outcome"]);
+                    eprintln!(
+                        "{} {} {function}: {}",
+                        request["n"], request["receivedAt"], request["outcome"]
+                    );
                 }
             }
         }

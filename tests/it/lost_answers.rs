@@ -112,7 +112,11 @@ fn the_lookup_fails_too(wire: Wire) {
         till.sell_offline(&number);
         kra.wait_struck(3);
         let state = till.state(&number);
-        assert_eq!((&state["status"], &state["inDoubt"]), (&json!("pending"), &json!(true)), "{trouble}: {state}");
+        assert_eq!(
+            (&state["status"], &state["inDoubt"]),
+            (&json!("pending"), &json!(true)),
+            "{trouble}: {state}"
+        );
         assert_eq!(kra.asked(SAVE), before + 1, "{trouble}: not sent again");
         assert_eq!(till.queue()["inDoubt"], 1, "{trouble}");
         kra.clear_faults();

@@ -58,7 +58,8 @@ fn set_the_scene(kra: &Kra, round: u64, dice: &mut Dice) {
         1 => kra.line(false),
         _ => {
             for _ in 0..6 {
-                let faults = ["lose_answer", "close_after_read", "half_body", "http_status", "slow", "late", "html"];
+                let faults =
+                    ["lose_answer", "close_after_read", "half_body", "http_status", "slow", "late", "html"];
                 let fault = faults[usize::try_from(dice.below(7)).unwrap()];
                 let mut order = json!({ "fault": fault, "count": 1 + dice.below(3), "function": SAVE });
                 if matches!(fault, "slow" | "late") {
@@ -74,7 +75,8 @@ fn every_answered_sale_survives(wire: Wire) {
     let rounds = std::env::var("ETIMS_ROUNDS").ok().map_or(6, |rounds| rounds.parse().expect("ETIMS_ROUNDS"));
     let mut dice = Dice::new();
     let kra = Kra::start(wire);
-    let shop = Shop::with(&kra).set("kra.connect_timeout", "\"250ms\"").set("kra.request_timeout", "\"500ms\"");
+    let shop =
+        Shop::with(&kra).set("kra.connect_timeout", "\"250ms\"").set("kra.request_timeout", "\"500ms\"");
     let till = shop.till();
     let mut gateway = shop.open_registered();
     let mut answered: BTreeMap<String, u64> = BTreeMap::new();
@@ -127,7 +129,11 @@ fn every_answered_sale_survives(wire: Wire) {
     for (booked, expected) in books.sales().iter().zip(1_u64..) {
         assert_eq!(booked["invcNo"], expected, "numbers without a gap");
         let state = till.state(booked["trdInvcNo"].as_str().unwrap());
-        assert_eq!((&state["status"], &state["signature"]), (&json!("signed"), &booked["rcptSign"]), "{booked}");
+        assert_eq!(
+            (&state["status"], &state["signature"]),
+            (&json!("signed"), &booked["rcptSign"]),
+            "{booked}"
+        );
     }
     shop.command(&["verify"]).expect(0);
     gateway.stop();

@@ -103,9 +103,21 @@ fn bad_fields_are_named() {
     for (text, field) in [
         (format!(r#"{{"trdInvcNo":"BAD","trdInvcNo":"BAD","itemList":[{line}]}}"#), "trdInvcNo"),
         (format!(r#"{{"trdInvcNo":"BAD","itemList":[{line}],"itemList":[{line}]}}"#), "itemList"),
-        (format!(r#"{{"trdInvcNo":"BAD","itemList":[{}]}}"#, line.replace("\"qty\":2", "\"qty\":2,\"qty\":2")), "itemList[0].qty"),
-        (format!(r#"{{"trdInvcNo":"BAD","itemList":[{}]}}"#, line.replace("\"qty\":2", "\"qty\":2e0")), "itemList[0].qty"),
-        (format!(r#"{{"trdInvcNo":"BAD","itemList":[{}]}}"#, line.replace("\"prc\":58", "\"prc\":58.001")), "itemList[0].prc"),
+        (
+            format!(
+                r#"{{"trdInvcNo":"BAD","itemList":[{}]}}"#,
+                line.replace("\"qty\":2", "\"qty\":2,\"qty\":2")
+            ),
+            "itemList[0].qty",
+        ),
+        (
+            format!(r#"{{"trdInvcNo":"BAD","itemList":[{}]}}"#, line.replace("\"qty\":2", "\"qty\":2e0")),
+            "itemList[0].qty",
+        ),
+        (
+            format!(r#"{{"trdInvcNo":"BAD","itemList":[{}]}}"#, line.replace("\"prc\":58", "\"prc\":58.001")),
+            "itemList[0].prc",
+        ),
         (format!(r#"{{"trdInvcNo":"BAD","remark":"\ud800","itemList":[{line}]}}"#), "remark"),
     ] {
         till.post_text("/api/sales/", &text).expect_field(field);
@@ -114,10 +126,21 @@ fn bad_fields_are_named() {
     // All faults at once.
     let body = raw(r#"{"trdInvcNo":"","pmtTyCd":"99","itemList":[{"itemCd":"X","qty":0,"taxTyCd":"Q"}]}"#);
     let answer = till.post("/api/sales/", &body);
-    for field in ["trdInvcNo", "pmtTyCd", "itemList[0].qty", "itemList[0].taxTyCd", "itemList[0].itemNm", "itemList[0].prc"] {
+    for field in [
+        "trdInvcNo",
+        "pmtTyCd",
+        "itemList[0].qty",
+        "itemList[0].taxTyCd",
+        "itemList[0].itemNm",
+        "itemList[0].prc",
+    ] {
         answer.expect_field(field);
     }
-    for body in [json!({}), json!({ "tin": "x", "bhfId": 0 }), json!({ "tin": "P051234567Z", "bhfId": "00", "serialNumber": "" })] {
+    for body in [
+        json!({}),
+        json!({ "tin": "x", "bhfId": 0 }),
+        json!({ "tin": "P051234567Z", "bhfId": "00", "serialNumber": "" }),
+    ] {
         assert_eq!(till.post("/api/device/init/", &body).status, 400, "{body}");
     }
 
@@ -168,7 +191,10 @@ fn bad_bodies_are_refused() {
                 assert!(matches!(answer.status, 400), "{target} {shown:?}: {answer:?}");
                 assert!(answer.body.len() < 64 * 1024, "{target} {shown:?}: {} bytes", answer.body.len());
                 let body = answer.json();
-                assert!(body["error"] == "bad_json" || body["errors"].is_array(), "{target} {shown:?}: {body}");
+                assert!(
+                    body["error"] == "bad_json" || body["errors"].is_array(),
+                    "{target} {shown:?}: {body}"
+                );
             }
             let not_utf8 = till.ask("POST", target, Some(b"{\"trdInvcNo\":\"\xff\"}")).unwrap();
             not_utf8.expect_error(400, "bad_json");
@@ -184,7 +210,13 @@ fn bad_bodies_are_refused() {
         if let Ok(answer) = connection.answer() {
             assert_eq!(answer.status, 431);
         }
-        for nonsense in ["\0\0\0\0\r\n\r\n", "GET\r\n\r\n", "HELO\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "\u{16}\u{3}\u{1}\r\n\r\n"] {
+        for nonsense in [
+            "\0\0\0\0\r\n\r\n",
+            "GET\r\n\r\n",
+            "HELO\r\n\r\n",
+            "GET / HTTP/9.9\r\n\r\n",
+            "\u{16}\u{3}\u{1}\r\n\r\n",
+        ] {
             let mut connection = till.connect().unwrap();
             let _ = connection.send(nonsense.as_bytes());
             if let Ok(answer) = connection.answer() {
@@ -264,8 +296,10 @@ fn connections_are_kept() {
             connection.send(&till.request("POST", "/api/sales/", Some(body.as_bytes()))).unwrap();
             assert_eq!(connection.answer().unwrap().status, 201);
         }
-        let all: Vec<u8> =
-            bodies.iter().flat_map(|body| till.request("POST", "/api/sales/", Some(body.as_bytes()))).collect();
+        let all: Vec<u8> = bodies
+            .iter()
+            .flat_map(|body| till.request("POST", "/api/sales/", Some(body.as_bytes())))
+            .collect();
         connection.send(&all).unwrap();
         for _ in &bodies {
             assert_eq!(connection.answer().unwrap().expect(200)["repeat"], true);

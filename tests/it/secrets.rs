@@ -11,7 +11,8 @@ use crate::sale::sale_with;
 
 on_both_wires! { stay_where_they_belong }
 
-const CUSTOMER: [&str; 4] = ["Wanjiku Kamau-Otieno", "A987654321Q", "0799887766", "leave at the gate of house 77"];
+const CUSTOMER: [&str; 4] =
+    ["Wanjiku Kamau-Otieno", "A987654321Q", "0799887766", "leave at the gate of house 77"];
 
 fn holds(haystack: &[u8], needle: &str) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
@@ -33,8 +34,9 @@ fn stay_where_they_belong(wire: Wire) {
     let first = till.post("/api/device/init/", &identity).expect(200);
     let key = first["cmcKey"].as_str().unwrap();
     let [name, tin, mobile, remark] = CUSTOMER;
-    let customer =
-        |number: &str| sale_with(number, json!({ "custNm": name, "custTin": tin, "custMblNo": mobile, "remark": remark }));
+    let customer = |number: &str| {
+        sale_with(number, json!({ "custNm": name, "custTin": tin, "custMblNo": mobile, "remark": remark }))
+    };
 
     // A sale on every way that it can go: signed, lost and looked up, refused, waiting.
     till.post("/api/sales/", &customer("SIGNED")).expect(201);
@@ -64,9 +66,18 @@ fn stay_where_they_belong(wire: Wire) {
         hear(number, till.get(&format!("/api/sales/{number}/")));
     }
     hear("a refusal", till.post("/api/sales/", &sale_with("BAD", json!({ "custNm": name, "custTin": format!("{tin}{tin}"), "custMblNo": mobile.repeat(3), "remark": format!("{remark}\u{7}") }))));
-    hear("a reused number", till.post("/api/sales/", &sale_with("SIGNED", json!({ "custNm": format!("{name} "), "remark": remark }))));
+    hear(
+        "a reused number",
+        till.post(
+            "/api/sales/",
+            &sale_with("SIGNED", json!({ "custNm": format!("{name} "), "remark": remark })),
+        ),
+    );
     hear("a refused sale", till.post("/api/sales/", &customer("REFUSED")));
-    hear("broken JSON", till.post_text("/api/sales/", &format!("{{\"custNm\":\"{name}\",\"{tin}\":{mobile}")));
+    hear(
+        "broken JSON",
+        till.post_text("/api/sales/", &format!("{{\"custNm\":\"{name}\",\"{tin}\":{mobile}")),
+    );
     hear("an unknown field", till.post("/api/sales/", &sale_with("BAD", json!({ "custName": name }))));
     for (what, text) in &said {
         expect_none(what, text, &[key]);
