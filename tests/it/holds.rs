@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Shop, eventually, on_both_wires};
+use crate::harness::{BHF_ID, Shop, TIN, eventually, on_both_wires};
 use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
 use crate::sale::{sale, sale_with};
 
@@ -12,6 +12,7 @@ on_both_wires! {
     client_error_is_looked_up_and_holds,
     refused_sale_is_set_aside,
     refused_after_a_lost_answer,
+    a_stranger_in_the_series_stops_it,
 }
 
 fn trouble_holds_the_queue(wire: Wire) {
@@ -194,4 +195,32 @@ fn refused_after_a_lost_answer(wire: Wire) {
     let state = till.wait_status("BEHIND", "signed");
     assert_eq!(state["invcNo"], 2);
     kra.books().expect_in_order(&["FIRST", "BEHIND"]);
+}
+
+/// Somebody else numbers in this series (a cloned card, another product): nothing more is sent, and nothing is lost.
+fn a_stranger_in_the_series_stops_it(wire: Wire) {
+    let kra = Kra::start(wire);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    kra.foreign(json!({ "tin": TIN, "bhfId": BHF_ID, "trdInvcNo": "STRANGER" }));
+    till.sell_offline("HEAD");
+    till.sell_offline("BEHIND");
+    let health = eventually("health says so", || {
+        let health = till.get("/health/").expect(200);
+        (health["status"] == "degraded").then_some(health)
+    });
+    assert_eq!((&health["kra"], &health["queue"]["rejected"]), (&json!("up"), &json!(0)), "{health}");
+    // Sales are taken all along, and a start changes nothing.
+    gateway.stop();
+    let _gateway = shop.open_registered();
+    till.sell_offline("LATER");
+    let seen = shop.command(&["status"]);
+    seen.expect(1);
+    assert!(seen.out.contains("STRANGER"), "the stranger is named: {seen:#?}");
+    for number in ["HEAD", "BEHIND", "LATER"] {
+        assert_eq!(till.state(number)["status"], "pending", "{number}");
+    }
+    kra.books().expect_in_order(&["FIRST", "STRANGER"]);
 }
