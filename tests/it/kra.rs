@@ -200,6 +200,12 @@ impl Kra {
         self.books().0["requests"][function].as_u64().unwrap_or_default()
     }
 
+    /// Books an invoice that came from elsewhere.
+    #[track_caller]
+    pub(crate) fn foreign(&self, sale: Value) {
+        self.levers.post("/_sim/books/foreign", &sale).expect(200);
+    }
+
     /// Takes the device off KRA's books, as its support does on request.
     #[track_caller]
     pub(crate) fn forget_device(&self, tin: &str, bhf_id: &str) {

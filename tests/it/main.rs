@@ -13,6 +13,7 @@ mod config;
 mod guard;
 mod health;
 mod holds;
+mod limits;
 mod lost_answers;
 mod order;
 mod power_cut;

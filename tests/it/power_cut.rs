@@ -4,9 +4,9 @@
 //! `ETIMS_ROUNDS` sets the number of rounds (6), `ETIMS_SEED` the dice.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -29,11 +29,34 @@ struct Posted {
     answer: Option<(u16, Value)>,
 }
 
+/// What registers and the power have in common.
+#[derive(Default)]
+struct Scene {
+    gone: AtomicBool,
+    answers: AtomicU64,
+}
+
+impl Scene {
+    /// Waits for the moment of the cut: in the middle of the posting, or some time after its start.
+    fn wait_for_the_moment(&self, dice: &mut Dice) {
+        if dice.below(3) == 0 {
+            thread::sleep(Duration::from_millis(dice.below(500)));
+            return;
+        }
+        let enough = dice.below(u64::try_from(REGISTERS * SALES * 3 / 4).unwrap());
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.answers.load(Ordering::Relaxed) < enough && Instant::now() < deadline {
+            thread::sleep(Duration::from_micros(50));
+        }
+        thread::sleep(Duration::from_micros(dice.below(3000)));
+    }
+}
+
 /// A register that posts as fast as it can until the gateway is gone.
-fn post_until_gone(till: &Till, round: u64, register: usize, gone: &AtomicBool) -> Vec<Posted> {
+fn post_until_gone(till: &Till, round: u64, register: usize, scene: &Scene) -> Vec<Posted> {
     let mut posted = Vec::new();
     for place in 0..SALES {
-        if gone.load(Ordering::Relaxed) {
+        if scene.gone.load(Ordering::Relaxed) {
             break;
         }
         let number = format!("{round}-{register}-{place}");
@@ -42,6 +65,7 @@ fn post_until_gone(till: &Till, round: u64, register: usize, gone: &AtomicBool) 
         let answer = till.ask("POST", &format!("/api/sales/?wait={wait}"), Some(body.as_bytes()));
         let answer = answer.ok().map(|answer| (answer.status, answer.json()));
         let lost = answer.is_none();
+        scene.answers.fetch_add(1, Ordering::Relaxed);
         posted.push(Posted { number, answer });
         if lost {
             break;
@@ -82,21 +106,32 @@ fn every_answered_sale_survives(wire: Wire) {
     let mut answered: BTreeMap<String, u64> = BTreeMap::new();
     for round in 0..rounds {
         set_the_scene(&kra, round, &mut dice);
-        let gone = AtomicBool::new(false);
+        let scene = Scene::default();
         let posted: Vec<Posted> = thread::scope(|scope| {
             let registers: Vec<_> = (0..REGISTERS)
                 .map(|register| {
-                    let (till, gone) = (&till, &gone);
-                    scope.spawn(move || post_until_gone(till, round, register, gone))
+                    let (till, scene) = (&till, &scene);
+                    scope.spawn(move || post_until_gone(till, round, register, scene))
                 })
                 .collect();
-            thread::sleep(Duration::from_millis(20 + dice.below(500)));
+            scene.wait_for_the_moment(&mut dice);
             gateway.kill();
-            gone.store(true, Ordering::Relaxed);
+            scene.gone.store(true, Ordering::Relaxed);
             registers.into_iter().flat_map(|register| register.join().unwrap()).collect()
         });
+        // The power may go again while the gateway finds out what is left.
+        for _ in 0..dice.below(3) {
+            let starting = shop.spawn();
+            thread::sleep(Duration::from_millis(dice.below(150)));
+            starting.kill();
+        }
         gateway = shop.open();
-        eprintln!("round {round}: {} sales posted, {} in all before", posted.len(), answered.len());
+        let lost = posted.iter().filter(|posted| posted.answer.is_none()).count();
+        eprintln!(
+            "round {round}: {} sales posted, {lost} answers lost, {} sales before",
+            posted.len(),
+            answered.len()
+        );
         for Posted { number, answer } in posted {
             let running = match answer {
                 Some((201 | 202, said)) => {

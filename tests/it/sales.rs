@@ -295,7 +295,7 @@ fn paths_take_any_number_and_either_end() {
     }
     let longest = "L".repeat(50);
     till.post("/api/sales/", &sale(&longest)).expect(201);
-    for unknown in ["nobody", "T1", "7", "%252F", "a%2Bb"] {
+    for unknown in ["nobody", "T1", "7", "%25", "a%2Bb"] {
         assert_eq!(till.get(&format!("/api/sales/{unknown}/")).status, 404, "{unknown}");
     }
     assert_eq!(till.get("/api/sales/T1/7/").status, 404, "a segment is decoded after splitting");
