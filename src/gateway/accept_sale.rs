@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ports::{Acceptance, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::ports::{Acceptance, Clock, Device, Ledger, LedgerError, Place, Registry, Sale};
 use super::progress::Progress;
 use crate::fiscal::{
     Codes, Draft, Fault, FaultCode, Invoice, Rates, ReceiptType, Rules, SalesType, TaxConvention,
@@ -121,16 +121,17 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             return Ok(Taken { sale, repeat: false });
         }
         let news = self.ledger.news_of(sale.seq);
-        let waiting = self.ledger.counts().waiting;
+        let place = self.ledger.place(sale.seq);
         let flows = self.progress.flows();
         self.progress.nudge();
         let patience = wait.unwrap_or(self.rules.realtime_wait);
         let active = matches!(self.ledger.device(), Device::Active(..));
-        if waiting > 1 || !flows || !active || patience.is_zero() {
+        // No wait behind others, nor while KRA is away; one that is gone already was sent quicker than we looked.
+        let hopeless = place == Place::Behind || (place == Place::First && (!flows || !active));
+        if hopeless || patience.is_zero() {
             return Ok(Taken { sale, repeat: false });
         }
-        // Nobody waits any more: the drain was quicker than we were.
-        if waiting == 1 {
+        if place == Place::First {
             tokio::select! {
                 () = news => {}
                 () = self.progress.stalled() => {}

@@ -174,8 +174,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             _ => None,
         };
         let bound = next.is_some();
+        let customer = if ruling.words == Words::default() {
+            Vec::new()
+        } else {
+            self.ledger.unfinished(document).await.map(|sale| customer_values(&sale)).unwrap_or_default()
+        };
         self.ledger.record(document, ruling, next).await?;
-        tell_outcome(document, number, ruling);
+        tell_outcome(document, number, ruling, &customer);
         Ok(if bound { Event::RecordedAndBound } else { Event::Recorded })
     }
 
@@ -231,14 +236,15 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// When it was sold, as KRA may be told: no date in the future is ever sent, it would only hold the queue.
     fn sold_at(&self, sale: &Sale, now: KraDateTime) -> KraDateTime {
         let told = sale.invoice.confirmed_at;
-        if self.clock.synchronised() && told > now {
-            if sale.invoice.confirmed_by == TimeSource::Gateway
-                && let Ok(age) = i64::try_from(sale.age.as_secs())
-                && let Some(corrected) = KraDateTime::from_unix(now.unix() - age)
-            {
-                return corrected;
-            }
-            warn!(seq = sale.seq, confirmed_at = %told, "the sale's time lies in the future: sending the present");
+        if !self.clock.synchronised() {
+            return told;
+        }
+        if sale.invoice.confirmed_by == TimeSource::Gateway && sale.time_can_be_mended {
+            let age = i64::try_from(sale.age.as_secs()).unwrap_or(i64::MAX);
+            return KraDateTime::from_unix(now.unix().saturating_sub(age)).unwrap_or(now);
+        }
+        if told > now {
+            warn!(seq = sale.seq, confirmed_at = %told, "a sale's time lies in the future: KRA is told the present");
             return now;
         }
         told
@@ -324,9 +330,21 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     }
 }
 
-fn tell_outcome(seq: Seq, number: Option<u64>, ruling: &Ruling) {
+/// What must not stand in the log though KRA may repeat it.
+fn customer_values(sale: &Sale) -> Vec<String> {
+    let customer = &sale.invoice.customer;
+    let tin = customer.tin.as_ref().map(ToString::to_string);
+    [tin, customer.name.clone(), customer.mobile.clone()]
+        .into_iter()
+        .flatten()
+        .filter(|it| it.len() > 2)
+        .collect()
+}
+
+fn tell_outcome(seq: Seq, number: Option<u64>, ruling: &Ruling, customer: &[String]) {
     let invc_no = number.unwrap_or_default();
-    let kra = ruling.words.in_short();
+    let kra =
+        customer.iter().fold(ruling.words.in_short(), |words, value| words.replace(value.as_str(), "****"));
     match (&ruling.status, &ruling.proof) {
         (Status::Signed, Some(proof)) => {
             let (receipt_no, adopted) = (proof.receipt_no, ruling.adopted);

@@ -116,6 +116,9 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Sale>, LedgerError>> + Send;
 
+    /// Where a document stands in the line. From memory.
+    fn place(&self, document: Seq) -> Place;
+
     /// How many pending sales were accepted before this one.
     ///
     /// # Errors
@@ -285,6 +288,8 @@ pub struct Sale {
     pub accepted_ms: i64,
     /// How long ago that was, by a clock that does not jump where the machine was not restarted since.
     pub age: Duration,
+    /// The wall clock was wrong then, perhaps, and the age is right: the machine was not restarted since.
+    pub time_can_be_mended: bool,
     /// The hash of the request's content.
     pub content: [u8; 32],
     /// The sale.
@@ -317,6 +322,17 @@ pub struct Bound {
     pub sent_as: SentAs,
     /// The bytes.
     pub request: FrozenRequest,
+}
+
+/// Where a document stands in the line of the pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Others were accepted before it.
+    Behind,
+    /// It is the next.
+    First,
+    /// It no longer waits.
+    Gone,
 }
 
 /// How many documents stand where.

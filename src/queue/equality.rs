@@ -86,3 +86,124 @@ fn same_lines(ours: &Invoice, theirs: &[FoundLine]) -> Option<bool> {
     }
     Some(open.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fiscal::{
+        Amount, BhfId, Codes, DeviceIdentity, DeviceSerial, Draft, DraftLine, Quantity, Rates, Rules,
+        TaxConvention, Tin,
+    };
+
+    fn ours() -> Invoice {
+        let device = DeviceIdentity {
+            tin: Tin::new("P000000000A").unwrap(),
+            bhf_id: BhfId::new("00").unwrap(),
+            serial: DeviceSerial::new("GW/1").unwrap(),
+        };
+        let rules = Rules {
+            device: &device,
+            convention: TaxConvention::GrossPriceNetTaxable,
+            rates: Rates::default(),
+            codes: &Codes::built_in(),
+            now: KraDateTime::parse("20250115101530").unwrap(),
+            clock_synchronised: true,
+        };
+        let line = |code: &str, price: &str, tax_type: &str| DraftLine {
+            item_code: Some(code.to_owned()),
+            name: Some(code.to_owned()),
+            package_unit: Some("NT".to_owned()),
+            quantity_unit: Some("NO".to_owned()),
+            quantity: Quantity::parse("2").ok(),
+            price: Amount::parse(price).ok(),
+            tax_type: Some(tax_type.to_owned()),
+            ..DraftLine::default()
+        };
+        let draft = Draft {
+            trader_ref: Some("T-1".to_owned()),
+            lines: vec![line("A1", "58", "B"), line("A2", "10", "C"), line("A1", "58", "B")],
+            ..Draft::default()
+        };
+        Invoice::new(draft, &rules).unwrap()
+    }
+
+    fn sent() -> SentAs {
+        SentAs {
+            invoice_no: 7,
+            original_invoice_no: 0,
+            confirmed_at: KraDateTime::parse("20250115101530").unwrap(),
+        }
+    }
+
+    fn shown() -> FoundInvoice {
+        let ours = ours();
+        let lines = ours.lines.iter().map(|line| FoundLine {
+            item_code: Some(line.item_code.clone()),
+            quantity: Some(line.quantity),
+            price: Some(line.price),
+            tax_type: Some(line.tax_type.letter().to_owned()),
+            total: Some(line.total),
+        });
+        FoundInvoice {
+            invoice_no: Some(7),
+            trader_ref: Some("T-1".to_owned()),
+            receipt_type: Some("S".to_owned()),
+            original_invoice_no: None,
+            confirmed_at: Some(sent().confirmed_at),
+            total_taxable: Some(ours.total_taxable),
+            total_tax: Some(ours.total_tax),
+            total: Some(ours.total),
+            lines: Some(lines.collect()),
+            signature: None,
+            proof: None,
+        }
+    }
+
+    #[test]
+    fn what_counts_as_the_same_sale() {
+        type Change = fn(&mut FoundInvoice);
+        let equal = Equality::Equal(None);
+        let rows: [(&str, Change, Equality); 14] = [
+            ("as sent", |_| {}, equal.clone()),
+            ("lines in another order", |it| it.lines.as_mut().unwrap().rotate_left(1), equal.clone()),
+            ("no number", |it| it.invoice_no = None, equal.clone()),
+            ("original 0", |it| it.original_invoice_no = Some(0), equal.clone()),
+            ("no trdInvcNo, our cfmDt", |it| it.trader_ref = None, equal),
+            (
+                "another trdInvcNo",
+                |it| it.trader_ref = Some("X".to_owned()),
+                Equality::Different("trdInvcNo"),
+            ),
+            (
+                "no trdInvcNo, another cfmDt",
+                |it| (it.trader_ref, it.confirmed_at) = (None, KraDateTime::from_unix(0)),
+                Equality::Different("cfmDt"),
+            ),
+            (
+                "no trdInvcNo, another total",
+                |it| (it.trader_ref, it.total) = (None, Some(Amount::ZERO)),
+                Equality::Different("totAmt"),
+            ),
+            (
+                "no trdInvcNo, no cfmDt",
+                |it| (it.trader_ref, it.confirmed_at) = (None, None),
+                Equality::Unprovable("cfmDt"),
+            ),
+            // Under our own trdInvcNo nothing proves that it is somebody else's.
+            ("another total", |it| it.total = Some(Amount::ZERO), Equality::Unprovable("totAmt")),
+            ("no total", |it| it.total = None, Equality::Unprovable("totAmt")),
+            ("a line less", |it| drop(it.lines.as_mut().unwrap().pop()), Equality::Unprovable("itemList")),
+            (
+                "another quantity",
+                |it| it.lines.as_mut().unwrap()[1].quantity = Some(Quantity::ZERO),
+                Equality::Unprovable("itemList"),
+            ),
+            ("no lines", |it| it.lines = None, Equality::Unprovable("itemList")),
+        ];
+        for (what, change, expected) in rows {
+            let mut found = shown();
+            change(&mut found);
+            assert_eq!(compare(&ours(), &sent(), &found), expected, "{what}");
+        }
+    }
+}

@@ -12,7 +12,7 @@ use super::secrets::Secrets;
 use super::{Binding, CommitError, Committed, Effect, Kind, NewRecord, Signer, Stamp, Store};
 use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, Ledger, LedgerError, Sale, StoreFacts, StoreHealth,
+    Acceptance, Bound, Counts, Device, Ledger, LedgerError, Place, Sale, StoreFacts, StoreHealth,
 };
 use crate::queue::drain::{NumberFate, Ruling, View};
 use crate::queue::{Seq, Status};
@@ -171,6 +171,7 @@ impl Ledger for JournalLedger {
                 signature,
                 accepted_ms: stamp.wall_ms,
                 age: Duration::ZERO,
+                time_can_be_mended: !stamp.synchronised,
                 content,
                 invoice,
                 status: if queued { Status::Pending } else { Status::NotFiscal },
@@ -269,6 +270,14 @@ impl Ledger for JournalLedger {
 
     fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static {
         self.store.finished().register(document)
+    }
+
+    fn place(&self, document: Seq) -> Place {
+        match self.store.place(document) {
+            None => Place::Gone,
+            Some(true) => Place::First,
+            Some(false) => Place::Behind,
+        }
     }
 
     fn counts(&self) -> Counts {

@@ -40,6 +40,7 @@ impl Reader {
             })?,
             accepted_ms: entry.accepted.wall_ms,
             age: age(&entry.accepted, &self.now),
+            time_can_be_mended: !entry.accepted.synchronised && entry.accepted.boot == self.now.boot,
             content: entry.content,
             invoice,
             status: entry.status,

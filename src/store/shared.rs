@@ -161,6 +161,13 @@ impl Shared {
         self.public().tally.bound.first().copied()
     }
 
+    /// Whether this document is pending, and whether it is the first of them.
+    pub(crate) fn place(&self, document: Seq) -> Option<bool> {
+        let public = self.public();
+        let pending = &public.tally.pending;
+        pending.contains(&document).then(|| pending.first() == Some(&document))
+    }
+
     /// How many pending documents were accepted before this one.
     pub(crate) fn ahead_of(&self, document: Seq) -> usize {
         self.public().tally.pending.range(..document).count()

@@ -154,6 +154,11 @@ impl Store {
         self.shared().bound()
     }
 
+    /// Whether this document is pending (`Some`), and the first of the pending ones (`true`).
+    pub fn place(&self, document: Seq) -> Option<bool> {
+        self.shared().place(document)
+    }
+
     /// How many pending documents were accepted before this one. Counts them one by one.
     pub fn ahead_of(&self, document: Seq) -> usize {
         self.shared().ahead_of(document)

@@ -458,3 +458,69 @@ fn an_absence_counts_only_once_the_request_can_no_longer_land() {
         [Action::LookUp(1, Some(1)), Action::Connect, Action::Send(1, 1)]
     );
 }
+
+/// Runs until the sale is sent, answered with this verdict; gives the world and what came after.
+fn after_answer(verdict: Verdict, then: &[Event]) -> (World, Vec<Action>) {
+    let mut world = World::new(1);
+    let mut seen = Vec::new();
+    let mut events = vec![Event::Woken, Event::LookedUp(LookUp::Absent), Event::Connected, Event::Bound];
+    events.push(Event::Sent(Sent::Answered(verdict)));
+    events.extend_from_slice(then);
+    for event in events {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(0));
+        if let Action::Bind(document, number) = action {
+            world.log.bind(document, number);
+        }
+        if let Action::Record(document, ruling, _) = &action {
+            world.log.record(*document, ruling);
+        }
+        if let Action::WaitUntil(Some(until)) = action {
+            world.now = until.max(world.now);
+        }
+        seen.push(action);
+    }
+    (world, seen)
+}
+
+#[test]
+fn what_kra_called_accepted_is_never_sent_again() {
+    let accepted = || Verdict::AcceptedWithoutProof(words("four of five"));
+    let missing = || Event::LookedUp(LookUp::Missing(words("404")));
+    let (world, seen) =
+        after_answer(accepted(), &[Event::Recorded, missing(), Event::Woken, missing(), Event::Recorded]);
+    assert_eq!(world.log.kept[0].status, Status::AcceptedNoProof, "{seen:?}");
+    assert_eq!(world.log.next_number, 2, "its number is used");
+
+    let absent = || Event::LookedUp(LookUp::Absent);
+    let (world, seen) =
+        after_answer(accepted(), &[Event::Recorded, absent(), Event::Woken, absent(), Event::Woken]);
+    assert!(world.drain.stopped().is_some(), "{seen:?}");
+    assert_eq!(seen.iter().filter(|action| matches!(action, Action::Send(..))).count(), 1);
+}
+
+#[test]
+fn a_wish_to_be_left_alone_is_granted_to_the_second() {
+    let told = Duration::from_secs(3600);
+    let busy = Verdict::Busy(Busy { words: words("429"), told: Some(told), floor: None });
+    let (_, seen) = after_answer(busy, &[Event::Recorded]);
+    assert_eq!(seen.last(), Some(&Action::WaitUntil(Some(Moment(0).after(told)))));
+}
+
+#[test]
+fn a_refused_look_up_holds_and_a_quota_waits() {
+    let mut world = World::new(1);
+    let view = world.log.view(&world.drain, world.now);
+    assert_eq!(world.drain.step(world.now, Event::Woken, &view, Dice(0)), Action::LookUp(1, None));
+    let refused = Event::LookedUp(LookUp::Refused(words("901")));
+    let action = world.drain.step(world.now, refused, &view, Dice(0));
+    assert!(matches!(action, Action::WaitUntil(Some(_))), "{action:?}");
+    assert!(world.drain.hold().is_some_and(|hold| hold.device));
+
+    let mut world = World::new(1);
+    world.drain.step(world.now, Event::Woken, &view, Dice(0));
+    let quarter = Duration::from_secs(900);
+    let busy = Busy { words: words("990"), told: None, floor: Some(quarter) };
+    let action = world.drain.step(world.now, Event::LookedUp(LookUp::Busy(busy)), &view, Dice(0));
+    assert_eq!(action, Action::WaitUntil(Some(Moment(0).after(quarter))));
+}
