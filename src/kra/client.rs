@@ -352,6 +352,7 @@ const fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::AcceptedWithoutProof(_) => "accepted_without_proof",
         Verdict::Busy { .. } => "busy",
         Verdict::Config(_) => "config",
+        Verdict::ConfigUnlessBooked(_) => "config_unless_booked",
         Verdict::Device(_) => "device",
         Verdict::Duplicate(_) => "duplicate",
         Verdict::Odd(_) => "odd",

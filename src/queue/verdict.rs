@@ -44,6 +44,8 @@ pub enum Verdict {
     },
     /// Our configuration is at fault: hold the series, park nothing.
     Config(Words),
+    /// Looks like our configuration, but may also be said of an invoice that is in: look it up, and hold the series.
+    ConfigUnlessBooked(Words),
     /// The device or its credentials are at fault: hold everything.
     Device(Words),
     /// The number is taken, it says; never "it was in" by itself.

@@ -17,6 +17,7 @@ use super::tree::Tree;
 pub(super) enum Class {
     Busy,
     Config,
+    ConfigUnlessBooked,
     Device,
     Duplicate,
     Odd,
@@ -30,6 +31,7 @@ impl Class {
         match self {
             Self::Busy => Verdict::Busy { words, at_least },
             Self::Config => Verdict::Config(words),
+            Self::ConfigUnlessBooked => Verdict::ConfigUnlessBooked(words),
             Self::Device => Verdict::Device(words),
             Self::Duplicate => Verdict::Duplicate(words),
             Self::Odd => Verdict::Odd(words),
@@ -72,7 +74,7 @@ const CODES: [CodeRow; 28] = [
     row("894", Class::Unsure), // communication between KRA's servers; passing, all sources agree
     row("895", Class::Config), // method not allowed
     few("896", 2),             // unexpected HTTP state behind KRA; sources disagree whether it passes
-    few("899", 1), // client error; another product's repeat of an accepted invoice got it: look up first
+    row("899", Class::ConfigUnlessBooked), // client error; another product's repeat of an accepted invoice got it
     row("900", Class::Device), // identity headers or key missing
     row("901", Class::Device), // not a valid device: serial, key, PIN or environment; only KRA can mend it
     few("902", UNKNOWN_CODE_ATTEMPTS), // already installed: an answer to registering, strange on a sale

@@ -29,7 +29,7 @@ impl Drain {
         if !matches!(verdict, Verdict::Busy { .. }) {
             self.busy = 0;
         }
-        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_)) {
+        if !matches!(verdict, Verdict::Config(_) | Verdict::ConfigUnlessBooked(_) | Verdict::Device(_)) {
             self.hold = None;
         }
         let standing = Standing { waiting, number };
@@ -53,6 +53,10 @@ impl Drain {
             Verdict::Config(words) => {
                 self.hold_for(now, false, words.clone(), dice);
                 self.definite_for_now(now, &standing, words, 0)
+            }
+            Verdict::ConfigUnlessBooked(words) => {
+                self.hold_for(now, false, words.clone(), dice);
+                self.in_doubt(now, &standing, words, 1)
             }
             Verdict::Device(words) => {
                 self.hold_for(now, true, words.clone(), dice);
@@ -231,6 +235,8 @@ impl Drain {
                     self.doubt = Some(doubt);
                     return self.rest(now, view);
                 }
+                // Whatever KRA said of it before: it is in.
+                self.hold = None;
                 self.record(standing.waiting.document, standing.accepted(proof, true))
             }
             Some(Equality::Equal(None)) => {

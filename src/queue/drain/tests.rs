@@ -39,6 +39,7 @@ enum Mood {
     Answers,
     Away,
     Busy,
+    ClientError,
     DeviceRefused,
     LosesAnswer,
     LosesRequest,
@@ -46,13 +47,15 @@ enum Mood {
     RefusesForGood,
     RefusesForNow,
     ServerError,
+    TakesThenClientError,
     TakesThenServerError,
 }
 
-const MOODS: [Mood; 11] = [
+const MOODS: [Mood; 13] = [
     Mood::Answers,
     Mood::Away,
     Mood::Busy,
+    Mood::ClientError,
     Mood::DeviceRefused,
     Mood::LosesAnswer,
     Mood::LosesRequest,
@@ -60,6 +63,7 @@ const MOODS: [Mood; 11] = [
     Mood::RefusesForGood,
     Mood::RefusesForNow,
     Mood::ServerError,
+    Mood::TakesThenClientError,
     Mood::TakesThenServerError,
 ];
 
@@ -99,6 +103,11 @@ impl Kra {
             Mood::Answers => self.book(document, number),
             Mood::Away => Sent::Not(Unreachable { at: Step::Lost, why: "closed".to_owned() }),
             Mood::Busy => Sent::Answered(Verdict::Busy { words: words("429"), at_least: None }),
+            Mood::ClientError => Sent::Answered(Verdict::ConfigUnlessBooked(words("899"))),
+            Mood::TakesThenClientError => {
+                let _ = self.book(document, number);
+                Sent::Answered(Verdict::ConfigUnlessBooked(words("899")))
+            }
             Mood::DeviceRefused => Sent::Answered(Verdict::Device(words("901"))),
             Mood::LosesAnswer => {
                 let _ = self.book(document, number);
