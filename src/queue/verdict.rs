@@ -44,8 +44,6 @@ pub enum Verdict {
     },
     /// Our configuration is at fault: hold the series, park nothing.
     Config(Words),
-    /// Looks like our configuration, but may also be said of an invoice that is in: look it up, and hold the series.
-    ConfigUnlessBooked(Words),
     /// The device or its credentials are at fault: hold everything.
     Device(Words),
     /// The number is taken, it says; never "it was in" by itself.
@@ -66,6 +64,8 @@ pub enum Verdict {
     Refused(Words),
     /// It may be in: look up first, then the same bytes.
     Unsure(Words),
+    /// The same, and if KRA does not have it, our configuration is at fault.
+    UnsureConfig(Words),
     /// Refused for now: it needs something else to be there first.
     Wait(Words),
 }

@@ -17,12 +17,12 @@ use super::tree::Tree;
 pub(super) enum Class {
     Busy,
     Config,
-    ConfigUnlessBooked,
     Device,
     Duplicate,
     Odd,
     Refused,
     Unsure,
+    UnsureConfig,
     Wait,
 }
 
@@ -31,12 +31,12 @@ impl Class {
         match self {
             Self::Busy => Verdict::Busy { words, at_least },
             Self::Config => Verdict::Config(words),
-            Self::ConfigUnlessBooked => Verdict::ConfigUnlessBooked(words),
             Self::Device => Verdict::Device(words),
             Self::Duplicate => Verdict::Duplicate(words),
             Self::Odd => Verdict::Odd(words),
             Self::Refused => Verdict::Refused(words),
             Self::Unsure => Verdict::Unsure(words),
+            Self::UnsureConfig => Verdict::UnsureConfig(words),
             Self::Wait => Verdict::Wait(words),
         }
     }
@@ -74,8 +74,8 @@ const CODES: [CodeRow; 28] = [
     row("894", Class::Unsure), // communication between KRA's servers; passing, all sources agree
     row("895", Class::Config), // method not allowed
     few("896", 2),             // unexpected HTTP state behind KRA; sources disagree whether it passes
-    row("899", Class::ConfigUnlessBooked), // client error; another product's repeat of an accepted invoice got it
-    row("900", Class::Device),             // identity headers or key missing
+    row("899", Class::UnsureConfig), // client error; another product's repeat of an accepted invoice got it too
+    row("900", Class::Device),       // identity headers or key missing
     row("901", Class::Device), // not a valid device: serial, key, PIN or environment; only KRA can mend it
     few("902", UNKNOWN_CODE_ATTEMPTS), // already installed: an answer to registering, strange on a sale
     row("903", Class::Device), // a serial of another kind of device

@@ -14,13 +14,13 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::AcceptedWithoutProof(_) => "accepted without proof",
         Verdict::Busy { .. } => "busy",
         Verdict::Config(_) => "config",
-        Verdict::ConfigUnlessBooked(_) => "config unless booked",
         Verdict::Device(_) => "device",
         Verdict::Duplicate(_) => "duplicate",
         Verdict::Odd(_) => "odd",
         Verdict::OutOfSequence { .. } => "out of sequence",
         Verdict::Refused(_) => "refused",
         Verdict::Unsure(_) => "unsure",
+        Verdict::UnsureConfig(_) => "unsure, else config",
         Verdict::Wait(_) => "wait",
     }
 }
@@ -35,7 +35,7 @@ fn every_code() {
         ("894", "unsure"),
         ("895", "config"),
         ("896", "unsure"),
-        ("899", "config unless booked"),
+        ("899", "unsure, else config"),
         ("900", "device"),
         ("901", "device"),
         ("902", "unsure"),

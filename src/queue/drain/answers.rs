@@ -29,7 +29,7 @@ impl Drain {
         if !matches!(verdict, Verdict::Busy { .. }) {
             self.busy = 0;
         }
-        if !matches!(verdict, Verdict::Config(_) | Verdict::ConfigUnlessBooked(_) | Verdict::Device(_)) {
+        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_)) {
             self.hold = None;
         }
         let standing = Standing { waiting, number };
@@ -42,6 +42,13 @@ impl Drain {
             Verdict::AcceptedWithoutProof(words) | Verdict::Unsure(words) => {
                 self.in_doubt(now, &standing, words, 1)
             }
+            Verdict::UnsureConfig(words) => {
+                let action = self.in_doubt(now, &standing, words.clone(), 1);
+                if let Some(doubt) = &mut self.doubt {
+                    doubt.afterwards = Afterwards::Hold(words);
+                }
+                action
+            }
             Verdict::Busy { words, at_least } => {
                 let pause =
                     backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, self.busy, dice);
@@ -53,10 +60,6 @@ impl Drain {
             Verdict::Config(words) => {
                 self.hold_for(now, false, words.clone(), dice);
                 self.definite_for_now(now, &standing, words, 0)
-            }
-            Verdict::ConfigUnlessBooked(words) => {
-                self.hold_for(now, false, words.clone(), dice);
-                self.in_doubt(now, &standing, words, 1)
             }
             Verdict::Device(words) => {
                 self.hold_for(now, true, words.clone(), dice);
@@ -149,7 +152,9 @@ impl Drain {
     fn definite(&mut self, now: Moment, standing: &Standing, afterwards: Afterwards, dice: Dice) -> Action {
         if standing.waiting.unsure_sends > 0 {
             let words = match &afterwards {
-                Afterwards::Reject(words) | Afterwards::StepAside(words) => words.clone(),
+                Afterwards::Hold(words) | Afterwards::Reject(words) | Afterwards::StepAside(words) => {
+                    words.clone()
+                }
                 Afterwards::SendAgain => Words::default(),
             };
             if let Some(doubt) = &mut self.doubt {
@@ -165,6 +170,7 @@ impl Drain {
         let Waiting { document, attempts, .. } = standing.waiting;
         let (status, tries, words) = match afterwards {
             Afterwards::Reject(words) => (Status::Rejected, 0, words),
+            Afterwards::Hold(words) => (Status::Pending, 0, words),
             Afterwards::SendAgain => (Status::Pending, 0, Words::default()),
             Afterwards::StepAside(words) => {
                 let pause =
@@ -235,8 +241,6 @@ impl Drain {
                     self.doubt = Some(doubt);
                     return self.rest(now, view);
                 }
-                // Whatever KRA said of it before: it is in.
-                self.hold = None;
                 self.record(standing.waiting.document, standing.accepted(proof, true))
             }
             Some(Equality::Equal(None)) => {
@@ -304,6 +308,11 @@ impl Drain {
                     return self.rest(now, view);
                 }
                 self.send_again(now, doubt, standing, view)
+            }
+            Afterwards::Hold(words) => {
+                self.hold_for(now, false, words, dice);
+                self.doubt = Some(doubt);
+                self.rest(now, view)
             }
             afterwards => self.set_aside(now, standing, afterwards, dice),
         }

@@ -39,7 +39,6 @@ enum Mood {
     Answers,
     Away,
     Busy,
-    ClientError,
     DeviceRefused,
     LosesAnswer,
     LosesRequest,
@@ -47,15 +46,14 @@ enum Mood {
     RefusesForGood,
     RefusesForNow,
     ServerError,
-    TakesThenClientError,
+    ClientError,
     TakesThenServerError,
 }
 
-const MOODS: [Mood; 13] = [
+const MOODS: [Mood; 12] = [
     Mood::Answers,
     Mood::Away,
     Mood::Busy,
-    Mood::ClientError,
     Mood::DeviceRefused,
     Mood::LosesAnswer,
     Mood::LosesRequest,
@@ -63,7 +61,7 @@ const MOODS: [Mood; 13] = [
     Mood::RefusesForGood,
     Mood::RefusesForNow,
     Mood::ServerError,
-    Mood::TakesThenClientError,
+    Mood::ClientError,
     Mood::TakesThenServerError,
 ];
 
@@ -103,11 +101,6 @@ impl Kra {
             Mood::Answers => self.book(document, number),
             Mood::Away => Sent::Not(Unreachable { at: Step::Lost, why: "closed".to_owned() }),
             Mood::Busy => Sent::Answered(Verdict::Busy { words: words("429"), at_least: None }),
-            Mood::ClientError => Sent::Answered(Verdict::ConfigUnlessBooked(words("899"))),
-            Mood::TakesThenClientError => {
-                let _ = self.book(document, number);
-                Sent::Answered(Verdict::ConfigUnlessBooked(words("899")))
-            }
             Mood::DeviceRefused => Sent::Answered(Verdict::Device(words("901"))),
             Mood::LosesAnswer => {
                 let _ = self.book(document, number);
@@ -121,6 +114,7 @@ impl Kra {
             }
             Mood::RefusesForGood => Sent::Answered(Verdict::Refused(words("910"))),
             Mood::RefusesForNow => Sent::Answered(Verdict::Wait(words("922"))),
+            Mood::ClientError => Sent::Answered(Verdict::UnsureConfig(words("899"))),
             Mood::ServerError => Sent::Answered(Verdict::Unsure(words("500"))),
             Mood::TakesThenServerError => {
                 let _ = self.book(document, number);
@@ -354,7 +348,7 @@ impl World {
 }
 
 fn script() -> impl Strategy<Value = Vec<(u8, u64, bool)>> {
-    let step = (0_u8..11, any::<u64>(), prop::bool::weighted(0.03));
+    let step = (0_u8..12, any::<u64>(), prop::bool::weighted(0.03));
     // Half of the steps go well, or nothing would ever get far.
     let step =
         step.prop_map(|(mood, luck, restart)| (if luck % 4 < 2 { 0 } else { mood }, luck >> 2, restart));
