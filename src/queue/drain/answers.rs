@@ -29,7 +29,7 @@ impl Drain {
         if !matches!(verdict, Verdict::Busy { .. }) {
             self.busy = 0;
         }
-        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_)) {
+        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_) | Verdict::UnsureConfig(_)) {
             self.hold = None;
         }
         let standing = Standing { waiting, number };
@@ -241,6 +241,8 @@ impl Drain {
                     self.doubt = Some(doubt);
                     return self.rest(now, view);
                 }
+                // Whatever KRA said of it before: it is in.
+                self.hold = None;
                 self.record(standing.waiting.document, standing.accepted(proof, true))
             }
             Some(Equality::Equal(None)) => {
