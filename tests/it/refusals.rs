@@ -320,3 +320,43 @@ fn connections_are_kept() {
     }
     assert_eq!(kra.books().sales().len(), 10);
 }
+
+/// Bodies in chunks, a wait for "continue", and the older HTTP: registers speak all of it.
+#[test]
+fn older_and_chattier_clients_are_served() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = gateway.till();
+    let head = "POST /api/sales/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+
+    let body = sale("CHUNKED").to_string();
+    let (one, two) = body.split_at(body.len() / 2);
+    let mut connection = till.connect().unwrap();
+    connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).unwrap();
+    for part in [one, two, ""] {
+        connection.send(format!("{:x}\r\n{part}\r\n", part.len()).as_bytes()).unwrap();
+    }
+    connection.answer().unwrap().expect(201);
+
+    let body = sale("CONTINUED").to_string();
+    let mut connection = till.connect().unwrap();
+    let expecting = format!("{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", body.len());
+    connection.send(expecting.as_bytes()).unwrap();
+    assert_eq!(connection.one_answer().unwrap().status, 100, "told to go on before the body is sent");
+    connection.send(body.as_bytes()).unwrap();
+    connection.answer().unwrap().expect(201);
+
+    // Whoever asks first need not send the body of a request that is refused by its head.
+    let mut connection = till.connect().unwrap();
+    let large = format!("{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", 3 << 20);
+    connection.send(large.as_bytes()).unwrap();
+    assert_eq!(connection.answer().unwrap().status, 413);
+
+    let body = sale("OLD").to_string();
+    let mut connection = till.connect().unwrap();
+    let old = head.replace("HTTP/1.1", "HTTP/1.0");
+    connection.send(format!("{old}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    connection.answer().unwrap().expect(201);
+    kra.books().expect_in_order(&["CHUNKED", "CONTINUED", "OLD"]);
+}
