@@ -5,6 +5,7 @@ use super::{
     Status, Verdict, View, Waiting, Words, backoff,
 };
 use crate::fiscal::Proof;
+use crate::queue::alike::Fate;
 use crate::queue::{Equality, Step, Unreachable};
 
 /// After so many rounds in which KRA calls a number taken and shows no invoice under it, nobody can go on alone.
@@ -35,6 +36,7 @@ impl Drain {
         let standing = Standing { waiting, number };
         match verdict {
             Verdict::Accepted(proof) => {
+                self.alike.accepted();
                 let fresh = |next: &Waiting| next.bound.is_none() && self.series == Series::Proven;
                 let next = view.after.filter(fresh).map(|next| (next, number + 1));
                 self.record_and_bind(waiting.document, standing.accepted(proof, false), next)
@@ -169,7 +171,13 @@ impl Drain {
     fn set_aside(&mut self, now: Moment, standing: &Standing, afterwards: Afterwards, dice: Dice) -> Action {
         let Waiting { document, attempts, .. } = standing.waiting;
         let (status, tries, words) = match afterwards {
-            Afterwards::Reject(words) => (Status::Rejected, 0, words),
+            Afterwards::Reject(words) => {
+                let fate = self.alike.refused(document, &words);
+                if fate != Fate::SetAside {
+                    self.pause_for_canary(now, &words);
+                }
+                (if fate == Fate::Spared { Status::Pending } else { Status::Rejected }, 0, words)
+            }
             Afterwards::Hold(words) => (Status::Pending, 0, words),
             Afterwards::SendAgain => (Status::Pending, 0, Words::default()),
             Afterwards::StepAside(words) => {
@@ -243,6 +251,7 @@ impl Drain {
                 }
                 // Whatever KRA said of it before: it is in.
                 self.hold = None;
+                self.alike.accepted();
                 self.record(standing.waiting.document, standing.accepted(proof, true))
             }
             Some(Equality::Equal(None)) => {
