@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::alike::{Alike, CANARY_PAUSE};
 use super::backoff::{self, Dice, Moment};
 use super::doubt::{Absence, Afterwards, Doubt};
 use super::line::Line;
@@ -218,6 +219,8 @@ pub struct Drain {
     busy: u32,
     /// Documents that wait for something else to be there first, and until when.
     aside: BTreeMap<Seq, Moment>,
+    /// Sales that KRA refused one after another.
+    alike: Alike,
     /// BIND is on disk and nothing was sent under it since.
     unsent: Option<Seq>,
     lost_in_a_row: u32,
@@ -246,6 +249,7 @@ impl Drain {
             not_before: None,
             busy: 0,
             aside: BTreeMap::new(),
+            alike: Alike::default(),
             unsent: None,
             lost_in_a_row: 0,
             away: 0,
@@ -460,6 +464,14 @@ impl Drain {
             backoff::pause(backoff_initial, probe_max.saturating_sub(backoff_initial), failures, dice);
         let until = now.after(backoff_initial + jittered);
         self.hold = Some(Hold { device, words, until, probed: false, failures });
+    }
+
+    /// Not these sales are wrong, so many refused alike: the next one is tried as a canary after a pause.
+    fn pause_for_canary(&mut self, now: Moment, words: &Words) {
+        let message = format!("several sales in a row were refused alike: {}", words.message);
+        let words = Words { message, ..words.clone() };
+        let until = now.after(CANARY_PAUSE);
+        self.hold = Some(Hold { device: false, words, until, probed: false, failures: 0 });
     }
 
     fn probed(&mut self, now: Moment, probed: Probed, dice: Dice) {

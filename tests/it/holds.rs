@@ -44,9 +44,11 @@ fn trouble_holds_the_queue(wire: Wire) {
         order["function"] = json!(SAVE);
         kra.clear_faults();
         kra.fault(order);
+        let probes = kra.asked(wire.probe());
         till.sell_offline(&head);
         till.sell_offline(&behind);
         kra.wait_struck(3);
+        assert!(kra.asked(wire.probe()) >= probes + 2, "{what}: each new try comes after a good probe");
         for number in [&head, &behind] {
             let state = till.state(number);
             assert_eq!(state["status"], "pending", "{what}: {state}");

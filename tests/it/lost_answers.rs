@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Shop, on_both_wires};
+use crate::harness::{Shop, eventually, on_both_wires};
 use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
 use crate::sale::sale;
 
@@ -49,6 +49,15 @@ fn losses(wire: Wire) -> Vec<(&'static str, Value)> {
     losses
 }
 
+/// The fingerprints of the requests that saved this sale, as far as KRA read them.
+fn prints(kra: &Kra, number: &str) -> Vec<String> {
+    let of_sale = |request: &&Value| {
+        request["function"] == SAVE && request["body"].as_str().is_some_and(|body| body.contains(number))
+    };
+    let requests = kra.requests();
+    requests.iter().filter(of_sale).map(|request| request["sha256"].as_str().unwrap().to_owned()).collect()
+}
+
 fn each_loss_ends_signed_once(wire: Wire) {
     let kra = Kra::start(wire);
     let shop = shop(&kra);
@@ -76,10 +85,16 @@ fn each_loss_ends_signed_once(wire: Wire) {
             assert_eq!(state["sdcDateTime"], booked["sdcDateTime"], "{what}: 14 digits, looked up or not");
         }
         assert_eq!(kra.struck(), [1], "{what}: the fault struck");
+        // What is sent again is the same, byte by byte.
+        let mut sent = prints(&kra, &lost);
+        sent.dedup();
+        assert_eq!(sent.len(), 1, "{what}: {lost} was sent as {sent:?}");
         expected.extend([lost, behind]);
     }
-    // Nothing that a ghost left may land now.
-    std::thread::sleep(std::time::Duration::from_millis(1300));
+    // The last ghost has landed, and changed nothing.
+    eventually("KRA is done with every request", || {
+        kra.requests().iter().all(|request| request["outcome"] != "").then_some(())
+    });
     assert_eq!(kra.books().numbers(), expected);
     assert_eq!(till.queue()["inDoubt"], 0);
     let health = till.get("/health/").expect(200);

@@ -16,6 +16,7 @@ mod holds;
 mod limits;
 mod lost_answers;
 mod order;
+mod patience;
 mod power_cut;
 mod refusals;
 mod registration;

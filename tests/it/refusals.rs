@@ -16,21 +16,11 @@ fn standing(till: &Till) -> (Value, Value) {
     (queue, till.get("/api/sales/").expect(200)["sales"].clone())
 }
 
-#[test]
-fn bad_fields_are_named() {
-    let kra = Kra::start(Wire::Json);
-    let shop = Shop::with(&kra);
-    let _gateway = shop.open_registered();
-    let till = shop.till();
-    kra.line(false);
-    let before = running_number(&till.sell_offline("BEFORE"));
-    let standing_before = standing(&till);
-
+/// Sales that are wrong in their head, with the field that is.
+fn wrong_heads() -> Vec<(Value, &'static str)> {
     let lines = |count: usize| Value::Array(vec![line(); count]);
-    let of = |changes: Value| sale_of("BAD", changes);
     let with = |changes: Value| sale_with("BAD", changes);
-    let raw = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    let cases = [
+    vec![
         (with(json!({ "trdInvcNo": null })), "trdInvcNo"),
         (with(json!({ "trdInvcNo": "" })), "trdInvcNo"),
         (with(json!({ "trdInvcNo": " 1" })), "trdInvcNo"),
@@ -62,6 +52,13 @@ fn bad_fields_are_named() {
         (with(json!({ "rcptTyCd": "R" })), "rfdRsnCd"),
         (with(json!({ "rfdRsnCd": "01" })), "rfdRsnCd"),
         (with(json!({ "replaces": "NOBODY" })), "replaces"),
+    ]
+}
+
+/// Sales that are wrong in their one line, with the field that is.
+fn wrong_lines() -> Vec<(Value, &'static str)> {
+    let of = |changes: Value| sale_of("BAD", changes);
+    vec![
         (of(json!({ "qty": null })), "itemList[0].qty"),
         (of(json!({ "qty": 0 })), "itemList[0].qty"),
         (of(json!({ "qty": -1 })), "itemList[0].qty"),
@@ -83,24 +80,19 @@ fn bad_fields_are_named() {
         (of(json!({ "qtyUnitCd": "ZZ" })), "itemList[0].qtyUnitCd"),
         (of(json!({ "taxTyCd": "F" })), "itemList[0].taxTyCd"),
         (of(json!({ "taxTyCd": null })), "itemList[0].taxTyCd"),
-        (of(json!({ "taxAmt": 15.99 })), ""),
         (of(json!({ "taxAmt": 15.90 })), "itemList[0].taxAmt"),
         (of(json!({ "totAmt": 1 })), "itemList[0].totAmt"),
         (of(json!({ "splyAmt": 1 })), "itemList[0].splyAmt"),
         (of(json!({ "dcRt": 101 })), "itemList[0].dcRt"),
         (of(json!({ "dcAmt": 117 })), "itemList[0].dcAmt"),
         (of(json!({ "quantity": 1 })), "itemList[0].quantity"),
-    ];
-    let mut refused = 0_u64;
-    for (body, field) in &cases {
-        // One that is off by a cent only is right, and is asked for under its own number below.
-        if !field.is_empty() {
-            till.post("/api/sales/", body).expect_field(field);
-            refused += 1;
-        }
-    }
+    ]
+}
+
+/// Sales whose JSON itself says what no value can, with the field that does.
+fn wrong_texts() -> Vec<(String, &'static str)> {
     let line = line().to_string();
-    for (text, field) in [
+    vec![
         (format!(r#"{{"trdInvcNo":"BAD","trdInvcNo":"BAD","itemList":[{line}]}}"#), "trdInvcNo"),
         (format!(r#"{{"trdInvcNo":"BAD","itemList":[{line}],"itemList":[{line}]}}"#), "itemList"),
         (
@@ -119,12 +111,33 @@ fn bad_fields_are_named() {
             "itemList[0].prc",
         ),
         (format!(r#"{{"trdInvcNo":"BAD","remark":"\ud800","itemList":[{line}]}}"#), "remark"),
-    ] {
-        till.post_text("/api/sales/", &text).expect_field(field);
+    ]
+}
+
+#[test]
+fn bad_fields_are_named() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    kra.line(false);
+    let before = running_number(&till.sell_offline("BEFORE"));
+    let standing_before = standing(&till);
+
+    let mut refused = 0_u64;
+    for (body, field) in wrong_heads().iter().chain(&wrong_lines()) {
+        till.post("/api/sales/", body).expect_field(field);
+        refused += 1;
+    }
+    for (text, field) in &wrong_texts() {
+        till.post_text("/api/sales/", text).expect_field(field);
         refused += 1;
     }
     // All faults at once.
-    let body = raw(r#"{"trdInvcNo":"","pmtTyCd":"99","itemList":[{"itemCd":"X","qty":0,"taxTyCd":"Q"}]}"#);
+    let body: Value = serde_json::from_str(
+        r#"{"trdInvcNo":"","pmtTyCd":"99","itemList":[{"itemCd":"X","qty":0,"taxTyCd":"Q"}]}"#,
+    )
+    .unwrap();
     let answer = till.post("/api/sales/", &body);
     for field in [
         "trdInvcNo",
@@ -306,4 +319,44 @@ fn connections_are_kept() {
         }
     }
     assert_eq!(kra.books().sales().len(), 10);
+}
+
+/// Bodies in chunks, a wait for "continue", and the older HTTP: registers speak all of it.
+#[test]
+fn older_and_chattier_clients_are_served() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = gateway.till();
+    let head = "POST /api/sales/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
+
+    let body = sale("CHUNKED").to_string();
+    let (one, two) = body.split_at(body.len() / 2);
+    let mut connection = till.connect().unwrap();
+    connection.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).unwrap();
+    for part in [one, two, ""] {
+        connection.send(format!("{:x}\r\n{part}\r\n", part.len()).as_bytes()).unwrap();
+    }
+    connection.answer().unwrap().expect(201);
+
+    let body = sale("CONTINUED").to_string();
+    let mut connection = till.connect().unwrap();
+    let expecting = format!("{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", body.len());
+    connection.send(expecting.as_bytes()).unwrap();
+    assert_eq!(connection.one_answer().unwrap().status, 100, "told to go on before the body is sent");
+    connection.send(body.as_bytes()).unwrap();
+    connection.answer().unwrap().expect(201);
+
+    // Whoever asks first need not send the body of a request that is refused by its head.
+    let mut connection = till.connect().unwrap();
+    let large = format!("{head}Expect: 100-continue\r\nContent-Length: {}\r\n\r\n", 3 << 20);
+    connection.send(large.as_bytes()).unwrap();
+    assert_eq!(connection.answer().unwrap().status, 413);
+
+    let body = sale("OLD").to_string();
+    let mut connection = till.connect().unwrap();
+    let old = head.replace("HTTP/1.1", "HTTP/1.0");
+    connection.send(format!("{old}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    connection.answer().unwrap().expect(201);
+    kra.books().expect_in_order(&["CHUNKED", "CONTINUED", "OLD"]);
 }

@@ -97,3 +97,22 @@ fn with_a_request_on_the_line(wire: Wire) {
     expected.push("LAST".to_owned());
     assert_eq!(kra.books().numbers(), expected);
 }
+
+/// A reload is no stop: what cannot change stays, a bad file is told, and nobody is dropped.
+#[test]
+fn a_reload_keeps_running() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    let mut kept = till.connect().unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    let body = sale("S-1").to_string();
+    kept.send(&till.request("POST", "/api/sales/", Some(body.as_bytes()))).unwrap();
+    kept.answer().unwrap().expect(201);
+    std::fs::write(shop.path("config.toml"), "[kra]\nwire = \"morse\"\n").unwrap();
+    gateway.signal(rustix::process::Signal::HUP);
+    till.sell("S-2");
+    gateway.stop();
+    kra.books().expect_in_order(&["S-1", "S-2"]);
+}

@@ -218,13 +218,16 @@ impl Connection {
         }
     }
 
-    fn one_answer(&mut self) -> io::Result<Answer> {
+    /// Reads one answer, an interim one too.
+    pub(crate) fn one_answer(&mut self) -> io::Result<Answer> {
         let bad = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
         let first = self.line()?;
         let mut parts = first.split(' ');
         let version = parts.next().unwrap_or_default();
         let status = parts.next().and_then(|status| status.parse().ok());
-        let status = status.filter(|_| version == "HTTP/1.1").ok_or_else(|| bad(format!("{first:?}")))?;
+        let status = status
+            .filter(|_| matches!(version, "HTTP/1.0" | "HTTP/1.1"))
+            .ok_or_else(|| bad(format!("{first:?}")))?;
         let mut headers = Vec::new();
         loop {
             let line = self.line()?;

@@ -7,6 +7,7 @@ use super::{
     View, Waiting, Words, backoff,
 };
 use crate::fiscal::Proof;
+use crate::queue::alike::Fate;
 use crate::queue::{Step, Unreachable};
 
 /// What a code asks us to wait is doubled at most so often: a quarter of an hour becomes eight hours.
@@ -39,6 +40,7 @@ impl Drain {
         let standing = Standing { waiting, number };
         match verdict {
             Verdict::Accepted(proof) => {
+                self.alike.accepted();
                 let fresh = |next: &Waiting| next.bound.is_none() && self.series == Series::Proven;
                 let next = view.after.filter(fresh).map(|next| (next, number + 1));
                 self.record_and_bind(waiting.document, standing.accepted(proof, false), next)
@@ -191,7 +193,13 @@ impl Drain {
     ) -> Action {
         let Waiting { document, attempts, .. } = standing.waiting;
         let (status, tries) = match afterwards {
-            Afterwards::Reject(_) => (Status::Rejected, 0),
+            Afterwards::Reject(words) => {
+                let fate = self.alike.refused(document, words);
+                if fate != Fate::SetAside {
+                    self.pause_for_canary(now, words);
+                }
+                (if fate == Fate::Spared { Status::Pending } else { Status::Rejected }, 0)
+            }
             Afterwards::Hold(_) | Afterwards::SendAgain => (Status::Pending, 0),
             Afterwards::StepAside(_) => {
                 let pause = self.own_pause(attempts, dice) + self.policy.backoff_initial;

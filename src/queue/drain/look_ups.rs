@@ -87,7 +87,9 @@ impl Drain {
                         format!("KRA shows under number {number} the signature of the invoice before it");
                     return self.stop_in_doubt(now, doubt, why, view);
                 }
+                // Whatever KRA said of it before: it is in.
                 self.hold = None;
+                self.alike.accepted();
                 self.record(document, standing.accepted(proof, true))
             }
             Some(Equality::Equal(None)) => {

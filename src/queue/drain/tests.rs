@@ -523,4 +523,30 @@ fn a_refused_look_up_holds_and_a_quota_waits() {
     let busy = Busy { words: words("990"), told: None, floor: Some(quarter) };
     let action = world.drain.step(world.now, Event::LookedUp(LookUp::Busy(busy)), &view, Dice(0));
     assert_eq!(action, Action::WaitUntil(Some(Moment(0).after(quarter))));
+
+#[test]
+fn many_refused_alike_are_spared_until_a_canary_is_taken() {
+    let mut world = World::new(8);
+    let mut event = Event::Woken;
+    let mut step = |world: &mut World, mood: Mood| {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, std::mem::replace(&mut event, Event::Woken), &view, Dice(0));
+        event = world.carry_out(action, mood, 1);
+    };
+    let count =
+        |world: &World, status: Status| world.log.kept.iter().filter(|kept| kept.status == status).count();
+    // Two hours of refusals, a sale at a time at most.
+    while world.now < Moment(2 * 3_600_000) {
+        step(&mut world, Mood::RefusesForGood);
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!((count(&world, Status::Rejected), count(&world, Status::Pending)), (5, 3));
+    assert!(world.drain.hold().is_some_and(|hold| hold.words.message.contains("alike")));
+    // What was wrong is put right at KRA: the next canary is taken, and all behind it.
+    while world.now < Moment(3 * 3_600_000) && count(&world, Status::Pending) > 0 {
+        step(&mut world, Mood::Answers);
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!((count(&world, Status::Rejected), count(&world, Status::Signed)), (5, 3));
+    assert_eq!(world.drain.hold(), None);
 }
