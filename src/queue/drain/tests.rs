@@ -523,6 +523,7 @@ fn a_refused_look_up_holds_and_a_quota_waits() {
     let busy = Busy { words: words("990"), told: None, floor: Some(quarter) };
     let action = world.drain.step(world.now, Event::LookedUp(LookUp::Busy(busy)), &view, Dice(0));
     assert_eq!(action, Action::WaitUntil(Some(Moment(0).after(quarter))));
+}
 
 #[test]
 fn many_refused_alike_are_spared_until_a_canary_is_taken() {
