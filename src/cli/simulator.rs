@@ -7,7 +7,8 @@ use crate::simulator::{self, FaultOrder, Options, Tls};
 
 /// Runs it until it is told to stop.
 pub fn run_simulator(arguments: &SimulatorArgs) -> Exit {
-    let mut options = Options { listen: arguments.listen, control: Some(arguments.control), ..Options::default() };
+    let mut options =
+        Options { listen: arguments.listen, control: Some(arguments.control), ..Options::default() };
     for text in &arguments.fault {
         match text.parse::<FaultOrder>() {
             Ok(order) => options.faults.push(order),

@@ -17,7 +17,7 @@ use super::{tasks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::gateway::ports::{Device, LedgerError, Registry};
-use crate::gateway::{Drainer, Progress, Taking, Watch, finish_registration};
+use crate::gateway::{Drainer, Progress, Taking, Watch, expect_device, finish_registration};
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
 use crate::pos::Desk;
@@ -108,6 +108,9 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     let store = open_store(&settings).await?;
     let parts = Parts::new(&settings, store.clone())?;
     finish_registration(parts.ledger.as_ref()).await?;
+    if let Some(identity) = wiring::configured_device(&settings) {
+        expect_device(&identity, parts.ledger.as_ref()).await?;
+    }
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = parts.serve(&settings, passed, &stopping).await?;

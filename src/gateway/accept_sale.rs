@@ -180,6 +180,10 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             let words = "credit notes are not taken by this version of the gateway";
             return Err(Refused::Faults(vec![Fault::new("rcptTyCd", FaultCode::NotAllowed, words)]));
         }
+        if invoice.replaces.is_some() {
+            let words = "corrections of refused sales are not taken by this version of the gateway: post the sale without it";
+            return Err(Refused::Faults(vec![Fault::new("replaces", FaultCode::NotAllowed, words)]));
+        }
         match (self.rules.offline_limit, self.ledger.counts().oldest) {
             (Some(limit), Some(oldest)) if oldest > limit => Err(Refused::OfflineLimit(oldest)),
             _ => Ok(invoice),

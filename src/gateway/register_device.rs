@@ -89,6 +89,19 @@ pub async fn finish_registration<L: Registry>(registry: &L) -> Result<(), Ledger
     conclude(&identity, 200, &body, registry).await.map(|_| ())
 }
 
+/// At a start: a device that is configured is pending before the first register is served, so that sales are taken
+/// while KRA is asked.
+///
+/// # Errors
+/// The store failed.
+pub async fn expect_device<L: Registry>(identity: &DeviceIdentity, registry: &L) -> Result<(), LedgerError> {
+    if registry.device() != Device::Unregistered {
+        return Ok(());
+    }
+    let words = Words { message: "KRA has not been asked yet".to_owned(), ..Words::default() };
+    registry.not_registered(identity, RegistrationFailure::NotSent(words)).await
+}
+
 /// A pending device is remembered once, not at each try.
 async fn remember<L: Registry>(
     registry: &L,

@@ -220,7 +220,7 @@ impl Authority for Client {
         };
         let verdict = classify(&answer(&received));
         self.tell(&call, began, Seen::answer(&received), outcome(&verdict));
-        if !matches!(verdict, Verdict::Unsure(_)) {
+        if !matches!(verdict, Verdict::Unsure(_) | Verdict::UnsureConfig(_)) {
             kept.used_at = Instant::now();
             *saving = Some(kept);
         }
@@ -357,7 +357,7 @@ const fn outcome(verdict: &Verdict) -> &'static str {
         Verdict::Odd(_) => "odd",
         Verdict::OutOfSequence { .. } => "out_of_sequence",
         Verdict::Refused(_) => "refused",
-        Verdict::Unsure(_) => "unsure",
+        Verdict::Unsure(_) | Verdict::UnsureConfig(_) => "unsure",
         Verdict::Wait(_) => "wait",
     }
 }

@@ -28,6 +28,8 @@ pub struct Doubt {
 /// What an absence, once sure, leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Afterwards {
+    /// The last answer pointed to our configuration: hold, then the same bytes.
+    Hold(Words),
     /// KRA refused a later send of it for good: set it aside.
     Reject(Words),
     /// The same bytes again.
@@ -65,7 +67,7 @@ impl Doubt {
     /// document, twice that.
     pub fn absence(&self, asked: Moment, request_timeout: Duration) -> Absence {
         let wait = match self.afterwards {
-            Afterwards::SendAgain => request_timeout,
+            Afterwards::Hold(_) | Afterwards::SendAgain => request_timeout,
             Afterwards::Reject(_) | Afterwards::StepAside(_) => request_timeout.saturating_mul(2),
         };
         let sure_from = self.last_sent.after(wait);

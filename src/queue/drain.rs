@@ -292,7 +292,6 @@ impl Drain {
             },
             (Event::Bound, Doing::Binding(waiting, number))
             | (Event::RecordedAndBound, Doing::Recording(Some((waiting, number)))) => {
-                self.unsent = Some(waiting.document);
                 self.send(now, Waiting { bound: Some(number), answered: false, ..waiting }, number)
             }
             (Event::Unreachable(unreachable), Doing::Connecting(_)) => {
@@ -388,6 +387,8 @@ impl Drain {
 
     fn send(&mut self, now: Moment, waiting: Waiting, number: u64) -> Action {
         self.sent_at = now;
+        // From here on a byte may be on its way, until the shell says that none left.
+        self.unsent = None;
         self.doing = Doing::Sending(waiting, number);
         Action::Send(waiting.document, number)
     }

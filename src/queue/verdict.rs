@@ -64,6 +64,8 @@ pub enum Verdict {
     Refused(Words),
     /// It may be in: look up first, then the same bytes.
     Unsure(Words),
+    /// The same, and if KRA does not have it, our configuration is at fault.
+    UnsureConfig(Words),
     /// Refused for now: it needs something else to be there first.
     Wait(Words),
 }

@@ -101,7 +101,7 @@ impl FakeDisk {
         let state = self.state();
         let mut random = Random(seed.wrapping_mul(0x9e37_79b9).max(1));
         // Mostly everything since the last sync is lost, or any of it survives.
-        let any_survives = random.next() % 4 != 0;
+        let any_survives = !random.next().is_multiple_of(4);
         let mut names = state.synced_names.clone();
         let kept = if any_survives { random.below(state.changes.len() + 1) } else { 0 };
         for change in &state.changes[..kept] {

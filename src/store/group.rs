@@ -154,7 +154,10 @@ pub(crate) fn look(bytes: &[u8], journal: Option<&[u8; 16]>) -> AtBlock {
     if journal.is_some_and(|journal| *journal != header.journal) {
         return AtBlock::Foreign;
     }
-    if header.count == 0 {
+    let overflows = header.first_seq.checked_add(u64::from(header.count)).is_none()
+        || header.number == u64::MAX
+        || header.epoch == u64::MAX;
+    if header.count == 0 || overflows {
         return AtBlock::Nothing;
     }
     match bytes.get(..length_usize(header.length)) {
@@ -227,10 +230,9 @@ pub(crate) fn records(
     segment: u32,
     offset: u64,
 ) -> Result<Vec<(Located, Record)>, Malformed> {
-    let mut seq = header.first_seq;
     let mut previous = header.previous;
     let mut found = Vec::new();
-    for (located, bytes) in record_bytes(group, header, segment, offset)? {
+    for (seq, (located, bytes)) in (header.first_seq..).zip(record_bytes(group, header, segment, offset)?) {
         let record = decode_record(bytes)?;
         if record.seq != seq {
             return Err(Malformed("running numbers with a gap"));
@@ -239,7 +241,6 @@ pub(crate) fn records(
             return Err(Malformed("the chain is broken"));
         }
         previous = record.hash;
-        seq += 1;
         found.push((located, record));
     }
     Ok(found)

@@ -178,6 +178,21 @@ impl Journal {
         Ok(found)
     }
 
+    /// The segments that nothing is written to any more.
+    pub(crate) fn closed(&self) -> Vec<u32> {
+        let state = self.state();
+        let last = state.segments.keys().next_back().copied();
+        state.segments.keys().copied().filter(|segment| Some(*segment) != last).collect()
+    }
+
+    /// Reads a closed segment through.
+    pub(crate) fn check(&self, segment: u32) -> Result<(), ReadError> {
+        let segments = self.segments();
+        let Some(index) = segments.iter().position(|(number, _)| *number == segment) else { return Ok(()) };
+        let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
+        self.load(segment, segments[index].1, next, &mut Vec::new()).map(|_| ())
+    }
+
     fn segments(&self) -> Vec<(u32, Segment)> {
         self.state().segments.iter().map(|(number, segment)| (*number, *segment)).collect()
     }

@@ -29,6 +29,7 @@ mod registry;
 mod replay;
 mod sale_body;
 mod scan;
+mod scrub;
 mod secrets;
 mod shared;
 mod spares;

@@ -29,6 +29,8 @@ pub struct Options {
     pub checkpoint_every: Duration,
     /// Under load: a checkpoint at least after this many bytes of journal.
     pub checkpoint_bytes: u64,
+    /// Closed segments are read through in the background, one each time this has passed, all of them once a day at most.
+    pub scrub_pause: Duration,
 }
 
 impl Options {
@@ -44,6 +46,7 @@ impl Options {
             checkpoint_quiet: Duration::from_secs(1),
             checkpoint_every: Duration::from_secs(60),
             checkpoint_bytes: 16 << 20,
+            scrub_pause: Duration::from_secs(1),
         }
     }
 }
@@ -164,6 +167,8 @@ pub struct Health {
     pub last_sync_age: Duration,
     /// Why nothing more is accepted; the daemon should exit, the next start repairs what it can.
     pub failed: Option<String>,
+    /// Damage in the journal, found at the start or by reading closed segments through since.
+    pub damage: Vec<Damage>,
     /// How many segments there are.
     pub segments: u64,
     /// Bytes of journal in use.

@@ -119,7 +119,7 @@ pub(crate) fn open_on(
         Inbox::new(options.waiting_commits),
         signer,
         genesis,
-        (opened.tally, length_u64(quarantined.len())),
+        (opened.tally, length_u64(quarantined.len()), report.damage.clone()),
         lock,
     ));
     let mut committer = Committer {
@@ -357,7 +357,7 @@ fn catch_up(
 }
 
 /// What one record does, over the changes so far and over the index.
-fn fold_light(index: &Index, changes: &mut Changes, light: &Light) -> Result<(), IndexError> {
+pub(crate) fn fold_light(index: &Index, changes: &mut Changes, light: &Light) -> Result<(), IndexError> {
     let placed =
         Placed { seq: light.seq, kind: light.kind, stamp: light.stamp, at: light.at, effect: &light.effect };
     let mut before = None;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -18,7 +18,7 @@ use crate::store::inbox::Inbox;
 use crate::store::index::{Index, IndexError};
 use crate::store::journal::Journal;
 use crate::store::keys::Signer;
-use crate::store::options::{Counts, Health};
+use crate::store::options::{Counts, Damage, Health};
 use crate::store::record::{Kind, Located, Stamp};
 use crate::store::standing::{Genesis, Standing};
 
@@ -51,6 +51,7 @@ struct Public {
     last_sync: Instant,
     spare_ready: bool,
     quarantined: u64,
+    damage: Vec<Damage>,
 }
 
 /// Until `by_key` has been checked, "not found" is no answer.
@@ -72,7 +73,7 @@ impl Shared {
         inbox: Inbox,
         signer: Arc<Signer>,
         genesis: Genesis,
-        (tally, quarantined): (Tally, u64),
+        (tally, quarantined, damage): (Tally, u64, Vec<Damage>),
         lock: File,
     ) -> Self {
         Self {
@@ -93,6 +94,7 @@ impl Shared {
                 last_sync: Instant::now(),
                 spare_ready: false,
                 quarantined,
+                damage,
             }),
             keys: KeyCheck::default(),
             _lock: lock,
@@ -189,6 +191,7 @@ impl Shared {
             last_sync_ok: public.failed.is_none(),
             last_sync_age: public.last_sync.elapsed(),
             failed: public.failed.clone().or(index_trouble),
+            damage: public.damage.clone(),
             segments,
             journal_bytes,
             spare_ready: public.spare_ready,
@@ -231,8 +234,25 @@ impl Shared {
         good
     }
 
+    /// Ends the check and the reading through of closed segments.
     pub(crate) fn stop_check(&self) {
         self.check().stop = true;
+        self.keys.done.notify_all();
+    }
+
+    /// Waits this long; true: the store is being closed.
+    pub(crate) fn stopped_within(&self, pause: Duration) -> bool {
+        let waited = self.keys.done.wait_timeout_while(self.check(), pause, |check| !check.stop);
+        waited.unwrap_or_else(PoisonError::into_inner).0.stop
+    }
+
+    /// Damage that was found in a closed segment.
+    pub(crate) fn note_damage(&self, damage: Damage) {
+        let mut public = self.public();
+        if !public.damage.contains(&damage) {
+            tracing::error!(%damage, "the journal is damaged");
+            public.damage.push(damage);
+        }
     }
 
     fn check(&self) -> MutexGuard<'_, Check> {

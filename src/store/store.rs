@@ -16,6 +16,7 @@ use crate::store::keys::Signer;
 use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Progress};
 use crate::store::record::{Kind, Located, NewRecord, Record};
 use crate::store::recovery;
+use crate::store::scrub::scrub;
 use crate::store::shared::{Shared, index_failed};
 use crate::store::standing::Genesis;
 
@@ -72,22 +73,21 @@ impl Store {
         let handle = Arc::new(Handle { shared: Arc::clone(&shared), threads: Mutex::default() });
         let no_thread = |source| OpenError::Io { step: "starting a thread", path: dir.to_owned(), source };
         // An index made from the journal just now needs no check.
-        if report.rebuilt.is_none() {
+        let unchecked = report.rebuilt.is_none();
+        if unchecked {
             shared.begin_check(expected);
-            let marker = recovery::marker_path(dir);
-            let checked = Arc::clone(&shared);
-            let check = move || {
-                if !checked.check_keys() {
-                    recovery::distrust_index(&marker);
-                    checked
-                        .set_failed("the index is not what the journal says; the next start makes it anew");
-                    checked.inbox.shut(CommitError::Failed("the index must be made anew".into()));
-                }
-            };
-            handle.keep(
-                std::thread::Builder::new().name("store-check".into()).spawn(check).map_err(no_thread)?,
-            );
         }
+        let marker = recovery::marker_path(dir);
+        let pause = committer.options.scrub_pause;
+        let check = move || {
+            if unchecked && !shared.check_keys() {
+                recovery::distrust_index(&marker);
+                shared.set_failed("the index is not what the journal says; the next start makes it anew");
+                shared.inbox.shut(CommitError::Failed("the index must be made anew".into()));
+            }
+            scrub(&shared, pause);
+        };
+        handle.keep(std::thread::Builder::new().name("store-check".into()).spawn(check).map_err(no_thread)?);
         let run = move || committer.run();
         handle
             .keep(std::thread::Builder::new().name("store-committer".into()).spawn(run).map_err(no_thread)?);

@@ -22,6 +22,7 @@ pub(super) enum Class {
     Odd,
     Refused,
     Unsure,
+    UnsureConfig,
     Wait,
 }
 
@@ -35,6 +36,7 @@ impl Class {
             Self::Odd => Verdict::Odd(words),
             Self::Refused => Verdict::Refused(words),
             Self::Unsure => Verdict::Unsure(words),
+            Self::UnsureConfig => Verdict::UnsureConfig(words),
             Self::Wait => Verdict::Wait(words),
         }
     }
@@ -72,8 +74,8 @@ const CODES: [CodeRow; 28] = [
     row("894", Class::Unsure), // communication between KRA's servers; passing, all sources agree
     row("895", Class::Config), // method not allowed
     few("896", 2),             // unexpected HTTP state behind KRA; sources disagree whether it passes
-    few("899", 1), // client error; another product's repeat of an accepted invoice got it: look up first
-    row("900", Class::Device), // identity headers or key missing
+    row("899", Class::UnsureConfig), // client error; another product's repeat of an accepted invoice got it too
+    row("900", Class::Device),       // identity headers or key missing
     row("901", Class::Device), // not a valid device: serial, key, PIN or environment; only KRA can mend it
     few("902", UNKNOWN_CODE_ATTEMPTS), // already installed: an answer to registering, strange on a sale
     row("903", Class::Device), // a serial of another kind of device
@@ -83,14 +85,14 @@ const CODES: [CodeRow; 28] = [
     row("912", Class::Config), // wrong path or verb
     row("913", Class::Refused), // a code value is not in KRA's list; seen, in no paper
     row("921", Class::Refused), // declared sales data cannot be received
-    row("922", Class::Wait), // something it depends on must be sent first
+    row("922", Class::Wait),   // something it depends on must be sent first
     CodeRow { code: "990", class: Class::Busy, attempts: None, at_least: Some(QUOTA_WAIT) }, // a read quota
-    few("991", 3), // registration error: may hide a passing fault, a double or bad data
-    few("992", 1), // modification error
-    few("993", 1), // deletion error
+    few("991", 3),             // registration error: may hide a passing fault, a double or bad data
+    few("992", 1),             // modification error
+    few("993", 1),             // deletion error
     row("994", Class::Duplicate), // the number is in the system; says nothing of whose sale it is
     row("995", Class::Unsure), // no downloaded file
-    few("999", 10), // unknown error; often passing, but a wrong field can cause it too
+    few("999", 10),            // unknown error; often passing, but a wrong field can cause it too
     row("E04", Class::Device), // device or branch not found; seen live
     few("E11", UNKNOWN_CODE_ATTEMPTS), // another kind of device's memory is full
     few("E31", UNKNOWN_CODE_ATTEMPTS), // another kind of device's word for a malformed date

@@ -20,6 +20,7 @@ fn name(verdict: &Verdict) -> &'static str {
         Verdict::OutOfSequence { .. } => "out of sequence",
         Verdict::Refused(_) => "refused",
         Verdict::Unsure(_) => "unsure",
+        Verdict::UnsureConfig(_) => "unsure, else config",
         Verdict::Wait(_) => "wait",
     }
 }
@@ -34,7 +35,7 @@ fn every_code() {
         ("894", "unsure"),
         ("895", "config"),
         ("896", "unsure"),
-        ("899", "unsure"),
+        ("899", "unsure, else config"),
         ("900", "device"),
         ("901", "device"),
         ("902", "unsure"),

@@ -21,11 +21,10 @@ impl Drain {
         dice: Dice,
     ) -> Action {
         let verdict = match sent {
-            Sent::Not(unreachable) => return self.not_sent(now, unreachable, view, dice),
+            Sent::Not(unreachable) => return self.not_sent(now, unreachable, waiting, view, dice),
             Sent::InDoubt(words) => Verdict::Unsure(words),
             Sent::Answered(verdict) => verdict,
         };
-        self.unsent = None;
         self.lost_in_a_row = 0;
         if !matches!(verdict, Verdict::Busy { .. }) {
             self.busy = 0;
@@ -42,6 +41,13 @@ impl Drain {
             }
             Verdict::AcceptedWithoutProof(words) | Verdict::Unsure(words) => {
                 self.in_doubt(now, &standing, words, 1)
+            }
+            Verdict::UnsureConfig(words) => {
+                let action = self.in_doubt(now, &standing, words.clone(), 1);
+                if let Some(doubt) = &mut self.doubt {
+                    doubt.afterwards = Afterwards::Hold(words);
+                }
+                action
             }
             Verdict::Busy { words, at_least } => {
                 let pause =
@@ -83,7 +89,18 @@ impl Drain {
         }
     }
 
-    fn not_sent(&mut self, now: Moment, unreachable: Unreachable, view: &View, dice: Dice) -> Action {
+    fn not_sent(
+        &mut self,
+        now: Moment,
+        unreachable: Unreachable,
+        waiting: Waiting,
+        view: &View,
+        dice: Dice,
+    ) -> Action {
+        let in_doubt = self.doubt.as_ref().is_some_and(|doubt| doubt.document == waiting.document);
+        if waiting.unsure_sends == 0 && !in_doubt {
+            self.unsent = Some(waiting.document);
+        }
         // A kept connection that KRA closed meanwhile: the next one is fresh, and its failure speaks for itself.
         self.lost_in_a_row = self.lost_in_a_row.saturating_add(1);
         if unreachable.at != Step::Lost || self.lost_in_a_row > 1 {
@@ -135,7 +152,9 @@ impl Drain {
     fn definite(&mut self, now: Moment, standing: &Standing, afterwards: Afterwards, dice: Dice) -> Action {
         if standing.waiting.unsure_sends > 0 {
             let words = match &afterwards {
-                Afterwards::Reject(words) | Afterwards::StepAside(words) => words.clone(),
+                Afterwards::Hold(words) | Afterwards::Reject(words) | Afterwards::StepAside(words) => {
+                    words.clone()
+                }
                 Afterwards::SendAgain => Words::default(),
             };
             if let Some(doubt) = &mut self.doubt {
@@ -151,6 +170,7 @@ impl Drain {
         let Waiting { document, attempts, .. } = standing.waiting;
         let (status, tries, words) = match afterwards {
             Afterwards::Reject(words) => (Status::Rejected, 0, words),
+            Afterwards::Hold(words) => (Status::Pending, 0, words),
             Afterwards::SendAgain => (Status::Pending, 0, Words::default()),
             Afterwards::StepAside(words) => {
                 let pause =
@@ -288,6 +308,11 @@ impl Drain {
                     return self.rest(now, view);
                 }
                 self.send_again(now, doubt, standing, view)
+            }
+            Afterwards::Hold(words) => {
+                self.hold_for(now, false, words, dice);
+                self.doubt = Some(doubt);
+                self.rest(now, view)
             }
             afterwards => self.set_aside(now, standing, afterwards, dice),
         }

@@ -46,10 +46,11 @@ enum Mood {
     RefusesForGood,
     RefusesForNow,
     ServerError,
+    ClientError,
     TakesThenServerError,
 }
 
-const MOODS: [Mood; 11] = [
+const MOODS: [Mood; 12] = [
     Mood::Answers,
     Mood::Away,
     Mood::Busy,
@@ -60,6 +61,7 @@ const MOODS: [Mood; 11] = [
     Mood::RefusesForGood,
     Mood::RefusesForNow,
     Mood::ServerError,
+    Mood::ClientError,
     Mood::TakesThenServerError,
 ];
 
@@ -112,6 +114,7 @@ impl Kra {
             }
             Mood::RefusesForGood => Sent::Answered(Verdict::Refused(words("910"))),
             Mood::RefusesForNow => Sent::Answered(Verdict::Wait(words("922"))),
+            Mood::ClientError => Sent::Answered(Verdict::UnsureConfig(words("899"))),
             Mood::ServerError => Sent::Answered(Verdict::Unsure(words("500"))),
             Mood::TakesThenServerError => {
                 let _ = self.book(document, number);
@@ -282,10 +285,25 @@ impl World {
         }
     }
 
+    /// What a clean stop does: a number under which nothing was sent is free again.
+    fn free_unsent(&mut self) {
+        let head = self.log.view(&self.drain, self.now).head;
+        let unsent = head.filter(|head| self.drain.unsent() == Some(head.document) && head.bound.is_some());
+        if let Some(head) = unsent.filter(|head| head.unsure_sends == 0) {
+            let kept = self.log.kept(head.document);
+            kept.bound = None;
+            kept.answered = true;
+        }
+    }
+
     fn run(&mut self, script: &[(u8, u64, bool)]) {
         let mut event = Event::Woken;
         for (mood, luck, restart) in script {
             if *restart {
+                // Half of the stops are clean, and what was under way then was not waited for.
+                if luck.is_multiple_of(2) {
+                    self.free_unsent();
+                }
                 self.drain = Drain::new(policy(), self.now);
                 event = Event::Woken;
             }
@@ -330,7 +348,7 @@ impl World {
 }
 
 fn script() -> impl Strategy<Value = Vec<(u8, u64, bool)>> {
-    let step = (0_u8..11, any::<u64>(), prop::bool::weighted(0.03));
+    let step = (0_u8..12, any::<u64>(), prop::bool::weighted(0.03));
     // Half of the steps go well, or nothing would ever get far.
     let step =
         step.prop_map(|(mood, luck, restart)| (if luck % 4 < 2 { 0 } else { mood }, luck >> 2, restart));

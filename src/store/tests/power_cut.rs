@@ -88,7 +88,7 @@ async fn cut_in_second_run(nth: u64, fault: Fault, seed: u64, with_spares: bool)
     let mut acknowledged = Acknowledged::new();
     let (store, _) = open_fake(&disk, dir.path(), &options, with_spares).unwrap();
     work(&store, 1, &mut acknowledged).await.unwrap();
-    if seed % 2 == 0 {
+    if seed.is_multiple_of(2) {
         store.close().await;
     } else {
         drop(store);
@@ -106,14 +106,15 @@ async fn cut_in_second_run(nth: u64, fault: Fault, seed: u64, with_spares: bool)
             let refused = commit(&store, vec![event("more")]).await.unwrap_err();
             assert!(matches!(refused, CommitError::Failed(_)), "it takes nothing more");
         }
-        if seed % 3 == 0 {
+        if seed.is_multiple_of(3) {
             store.close().await;
         }
     }
     let came = disk.faulted();
     disk.mend();
     // The power goes off, or, after an error, only the daemon is started again: then the page cache is still there.
-    let disk = if fault == Fault::PowerOff || seed % 2 == 0 { disk.after_power_cut(seed) } else { disk };
+    let disk =
+        if fault == Fault::PowerOff || seed.is_multiple_of(2) { disk.after_power_cut(seed) } else { disk };
     leave_index(dir.path(), &older, seed);
     check(&disk, dir.path(), &options, &acknowledged).await;
     // What the start repaired is on the disk: another cut takes none of it.

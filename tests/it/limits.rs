@@ -1,0 +1,96 @@
+//! Bounds: when no more sales are taken, the register is told why and when to come again, and known sales are known
+//! all the same.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Shop, eventually};
+use crate::kra::{Kra, Wire};
+use crate::sale::sale;
+use crate::till::Till;
+
+/// A sale is refused for now, with this word.
+#[track_caller]
+fn expect_unavailable(till: &Till, number: &str, word: &str) -> Value {
+    let answer = till.post("/api/sales/?wait=0", &sale(number));
+    let body = answer.expect_error(503, word);
+    assert!(body["message"].is_string() && body["retryAfter"].is_u64(), "{body}");
+    assert_eq!(answer.header("retry-after"), Some(body["retryAfter"].to_string().as_str()), "{answer:?}");
+    assert_eq!(till.get(&format!("/api/sales/{number}/")).status, 404, "{number} was not taken");
+    body
+}
+
+#[test]
+fn a_full_queue_refuses() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra).set("storage.max_documents", "3");
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    kra.line(false);
+    for number in ["A", "B", "C"] {
+        till.sell_offline(number);
+    }
+    expect_unavailable(&till, "D", "queue_full");
+    assert_eq!(till.post("/api/sales/", &sale("A")).expect(200)["repeat"], true);
+    gateway.kill();
+    let _gateway = shop.open();
+    expect_unavailable(&till, "D", "queue_full");
+    kra.line(true);
+    till.wait_status("C", "signed");
+    till.sell("D");
+    kra.books().expect_in_order(&["A", "B", "C", "D"]);
+}
+
+#[test]
+fn a_full_disk_refuses() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("A");
+    gateway.stop();
+    // More than any disk here has.
+    shop.change("storage.min_free", "\"1TiB\"");
+    let gateway = shop.open();
+    eventually("the disk is found low", || {
+        let answer = till.post("/api/sales/?wait=0", &sale("B"));
+        (answer.status == 503).then_some(())
+    });
+    expect_unavailable(&till, "C", "disk_low");
+    assert_eq!(till.post("/api/sales/", &sale("A")).expect(200)["repeat"], true);
+    assert_eq!(till.state("A")["status"], "signed");
+    assert_eq!(till.get("/health/").expect(200)["status"], "degraded");
+    gateway.stop();
+    shop.change("storage.min_free", "\"1MiB\"");
+    let _gateway = shop.open();
+    till.sell("C");
+}
+
+#[test]
+fn too_long_offline_refuses_where_asked_to() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra).set("sales.offline_warn", "\"1s\"").set("sales.offline_limit", "\"2s\"");
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    kra.line(false);
+    till.sell_offline("A");
+    let mut more = 0;
+    eventually("the limit is reached", || {
+        more += 1;
+        let answer = till.post("/api/sales/?wait=0", &sale(&format!("MORE-{more}")));
+        (answer.status == 503).then_some(())
+    });
+    expect_unavailable(&till, "LATE", "offline_limit");
+    // An age is not forgotten over a restart.
+    gateway.stop();
+    let _gateway = shop.open();
+    eventually("the limit holds after a restart", || {
+        more += 1;
+        let answer = till.post("/api/sales/?wait=0", &sale(&format!("MORE-{more}")));
+        (answer.status == 503).then_some(())
+    });
+    assert_eq!(till.post("/api/sales/", &sale("A")).expect(200)["repeat"], json!(true));
+    kra.line(true);
+    till.wait_drained();
+    till.sell("LATE");
+    assert_eq!(kra.books().sale("LATE").map(|sale| &sale["foreign"]), Some(&json!(false)));
+}

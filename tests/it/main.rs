@@ -1,0 +1,26 @@
+//! The gateway's promises, tried on the real binary: a till on its sockets, a KRA of its own, a disk after a kill.
+//! A module for each promise. Nothing here knows the inside.
+
+#![allow(clippy::unwrap_used, reason = "`unwrap` is how a test says that this must hold")]
+
+mod harness;
+mod kra;
+mod sale;
+mod till;
+
+mod commands;
+mod config;
+mod guard;
+mod health;
+mod holds;
+mod limits;
+mod lost_answers;
+mod order;
+mod power_cut;
+mod refusals;
+mod registration;
+mod sales;
+mod secrets;
+mod shutdown;
+mod store;
+mod twins;
