@@ -15,6 +15,7 @@ mod health;
 mod holds;
 mod limits;
 mod lost_answers;
+mod one_sync;
 mod order;
 mod power_cut;
 mod refusals;
