@@ -10,6 +10,7 @@ mod till;
 
 mod commands;
 mod config;
+mod demo;
 mod guard;
 mod health;
 mod holds;
