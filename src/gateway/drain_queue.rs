@@ -10,7 +10,7 @@ use super::ports::{Authority, Bound, Clock, Device, Ledger, LedgerError, Registr
 use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
-use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, compare};
+use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, Words, compare};
 use crate::wire::Format;
 use crate::wire::sale::{self, SaleBinding, TraderTexts};
 
@@ -69,21 +69,24 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     "the device is registered and its key is not here".to_owned(),
                 ));
             };
-            let view = self.ledger.view(drain.aside(self.clock.moment())).await?;
+            // One moment for both: whoever is left out of the view is still aside for the machine.
+            let now = self.clock.moment();
+            let view = self.ledger.view(drain.aside(now)).await?;
             let before = drain.clone();
-            let action = drain.step(self.clock.moment(), event, &view, (self.dice)());
+            let action = drain.step(now, event, &view, (self.dice)());
             self.tell(&before, &drain);
-            self.progress.publish(&drain, self.clock.moment());
-            let on_the_line = matches!(action, Action::Send(..));
+            self.progress.publish(&drain, now);
+            // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
+            let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
             let work = self.carry_out(action, &view, &device, &key);
             tokio::pin!(work);
             event = tokio::select! {
                 event = &mut work => event?,
                 () = &mut stop => {
-                    if on_the_line && let Ok(event) = tokio::time::timeout(LAST_ANSWER, work).await {
-                        self.last_words(&mut drain, event?, &view).await?;
+                    if finish && let Ok(event) = tokio::time::timeout(LAST_ANSWER, work).await {
+                        return self.last_words(&mut drain, event?, &view).await;
                     }
-                    return self.free_unsent(&drain, &view).await;
+                    return self.free_unsent(drain.unsent()).await;
                 }
             };
         }
@@ -108,7 +111,14 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 Err(unreachable) => Event::Unreachable(unreachable),
             },
             Action::LookUp(number, compared) => {
-                let looked_up = self.authority.look_up(number, device, key).await;
+                let mut looked_up = self.authority.look_up(number, device, key).await;
+                if let LookedUp::Missing(words) = &looked_up {
+                    // "Not there" for everything is no word about this function alone.
+                    let probed = self.authority.probe(device, Some(key)).await;
+                    if !matches!(probed, Probed::Up) {
+                        looked_up = LookedUp::Failed(words.clone());
+                    }
+                }
                 if !matches!(looked_up, LookedUp::Failed(_)) {
                     self.progress.contact(self.clock.wall_ms());
                 }
@@ -157,7 +167,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     ) -> Result<Event, LedgerError> {
         let number = view.head.filter(|head| head.document == document).and_then(|head| head.bound);
         let next = match next {
-            Some((seq, number)) if self.authority.connect().await.is_ok() => {
+            Some((seq, number)) if self.authority.stands().await => {
                 let sale = self.ledger.unfinished(seq).await?;
                 Some((seq, self.freeze(&sale, number)))
             }
@@ -172,8 +182,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     async fn compare(&self, looked_up: LookedUp, compared: Option<Seq>) -> Result<LookUp, LedgerError> {
         Ok(match looked_up {
             LookedUp::Absent => LookUp::Absent,
+            LookedUp::Busy(busy) => LookUp::Busy(busy),
             LookedUp::Failed(words) => LookUp::Failed(words),
             LookedUp::Missing(words) => LookUp::Missing(words),
+            LookedUp::Refused(words) => LookUp::Refused(words),
             LookedUp::Found(found) => {
                 let equality = match compared {
                     Some(document) => {
@@ -183,8 +195,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     }
                     None => None,
                 };
-                let signature = found.proof.as_ref().map(|proof| proof.signature.clone());
-                LookUp::Found { signature, trader_ref: found.trader_ref, equality }
+                LookUp::Found { signature: found.signature, trader_ref: found.trader_ref, equality }
             }
         })
     }
@@ -233,20 +244,25 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         told
     }
 
-    /// At a stop: an answer that still came is recorded; nothing new is begun.
+    /// At a stop: an answer that still came is recorded, a number that nothing was sent under is freed; nothing new is
+    /// begun.
     async fn last_words(&self, drain: &mut Drain, event: Event, view: &View) -> Result<(), LedgerError> {
-        if let Action::Record(document, ruling, _) =
-            drain.step(self.clock.moment(), event, view, (self.dice)())
-        {
-            self.record(document, &ruling, None, view).await?;
+        let bound = matches!(event, Event::Bound | Event::RecordedAndBound);
+        match drain.step(self.clock.moment(), event, view, (self.dice)()) {
+            Action::Record(document, ruling, _) => {
+                self.record(document, &ruling, None, view).await.map(|_| ())
+            }
+            Action::Send(document, _) if bound => self.free_unsent(Some(document)).await,
+            _ => self.free_unsent(drain.unsent()).await,
         }
-        Ok(())
     }
 
     /// At a stop: a number under which nothing was sent is free again.
-    async fn free_unsent(&self, drain: &Drain, view: &View) -> Result<(), LedgerError> {
-        let unsent = view.head.filter(|head| drain.unsent() == Some(head.document) && head.unsure_sends == 0);
-        let Some(head) = unsent.filter(|head| head.bound.is_some()) else { return Ok(()) };
+    async fn free_unsent(&self, unsent: Option<Seq>) -> Result<(), LedgerError> {
+        let Some(document) = unsent else { return Ok(()) };
+        let view = self.ledger.view(Vec::new()).await?;
+        let bound = view.head.filter(|head| head.document == document && head.bound.is_some());
+        let Some(head) = bound.filter(|head| head.unsure_sends == 0) else { return Ok(()) };
         let ruling = Ruling {
             status: Status::Pending,
             attempts: head.attempts,
@@ -254,12 +270,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             number: NumberFate::Released,
             proof: None,
             adopted: false,
-            words: crate::queue::Words {
-                message: "not sent: the gateway stopped".to_owned(),
-                ..Default::default()
-            },
+            accepted: false,
+            words: Words { message: "not sent: the gateway stopped".to_owned(), ..Words::default() },
         };
-        self.ledger.record(head.document, &ruling, None).await
+        self.ledger.record(document, &ruling, None).await
     }
 
     /// One line for each change that a person may look for.
@@ -287,6 +301,11 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             }
             (Some(_), None) => info!("sending goes on"),
             _ => {}
+        }
+        if !before.no_look_up() && after.no_look_up() {
+            warn!(
+                "this KRA has no function to look up an invoice: a lost answer is settled by sending the same again"
+            );
         }
         if let (None, Some(stopped)) = (before.stopped(), after.stopped()) {
             error!(

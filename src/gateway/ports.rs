@@ -17,6 +17,9 @@ pub trait Authority: Send + Sync + 'static {
     /// It does not stand; nothing was sent.
     fn connect(&self) -> impl Future<Output = Result<(), Unreachable>> + Send;
 
+    /// Whether a connection for saving requests stands at this moment. Dials nothing.
+    fn stands(&self) -> impl Future<Output = bool> + Send;
+
     /// Sends a saving request over the connection that stands, filling `key` (and what is signed with it) into the
     /// frozen bytes.
     fn save(

@@ -198,6 +198,14 @@ impl Authority for Client {
         }
     }
 
+    async fn stands(&self) -> bool {
+        let mut saving = self.saving.lock().await;
+        match saving.as_mut() {
+            Some(kept) => kept.used_at.elapsed() < REUSE_WITHIN && kept.connection.stands().await,
+            None => false,
+        }
+    }
+
     async fn save(&self, request: &FrozenRequest, device: &DeviceIdentity, key: &CmcKey) -> Sent {
         let call = Call::filled(request, device, key);
         let mut saving = self.saving.lock().await;
@@ -236,6 +244,8 @@ impl Authority for Client {
                 let looked_up = invoice_details::read(invoice_no, &answer(&received));
                 let outcome = match looked_up {
                     LookedUp::Absent => "absent",
+                    LookedUp::Busy(_) => "busy",
+                    LookedUp::Refused(_) => "refused",
                     LookedUp::Failed(_) => "failed",
                     LookedUp::Found(_) => "found",
                     LookedUp::Missing(_) => "missing",

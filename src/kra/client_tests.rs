@@ -311,8 +311,10 @@ async fn busy_waits_as_told() {
     let busy = "HTTP/1.1 429 X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
     let server = RawServer::start(vec![vec![Act::Read, write(busy), Act::Hang]]).await;
     let (client, _) = plain(&server);
-    let Sent::Answered(Verdict::Busy { at_least, .. }) = send(&client).await else { panic!() };
-    assert_eq!(at_least, Some(Duration::from_secs(7)));
+    let Sent::Answered(Verdict::Busy(crate::queue::Busy { told, .. })) = send(&client).await else {
+        panic!()
+    };
+    assert_eq!(told, Some(Duration::from_secs(7)));
 }
 
 #[tokio::test]

@@ -15,10 +15,10 @@ pub struct Doubt {
     pub last_sent: Moment,
     /// When to ask next.
     pub ask_at: Moment,
-    /// How often asking failed, or brought nothing, in a row.
-    pub failures: u32,
     /// How often the same bytes were sent again.
     pub resends: u32,
+    /// KRA called it accepted, without its proof: it is never sent again.
+    pub accepted: bool,
     /// KRA says the number is taken though the look-up says it is not: how often.
     pub contradictions: u32,
     /// What to do once KRA has answered, late enough, that it does not have it.
@@ -38,6 +38,16 @@ pub enum Afterwards {
     StepAside(Words),
 }
 
+impl Afterwards {
+    /// KRA's words that led there; empty where there are none.
+    pub fn words(&self) -> Words {
+        match self {
+            Self::Hold(words) | Self::Reject(words) | Self::StepAside(words) => words.clone(),
+            Self::SendAgain => Words::default(),
+        }
+    }
+}
+
 /// What an "absent" allows at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
@@ -55,8 +65,8 @@ impl Doubt {
             number,
             last_sent: sent,
             ask_at: now,
-            failures: 0,
             resends: 0,
+            accepted: false,
             contradictions: 0,
             afterwards: Afterwards::SendAgain,
         }

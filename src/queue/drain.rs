@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::backoff::{self, Dice, Moment};
 use super::doubt::{Absence, Afterwards, Doubt};
 use super::line::Line;
-use super::{Equality, Probed, Sent, Seq, Status, Step, Unreachable, Verdict, Words};
+use super::{Busy, Equality, Probed, Sent, Seq, Status, Step, Unreachable, Verdict, Words};
 use crate::fiscal::Proof;
 
 /// How patient the drain is.
@@ -37,6 +37,8 @@ pub struct Waiting {
     pub unsure_sends: u32,
     /// An outcome was recorded since it was bound: it was not interrupted half way.
     pub answered: bool,
+    /// KRA called it accepted under that number, without its proof.
+    pub accepted: bool,
     /// Tries that KRA answered about this document.
     pub attempts: u32,
 }
@@ -86,6 +88,8 @@ pub enum Event {
 pub enum LookUp {
     /// No such invoice.
     Absent,
+    /// KRA wants to be left alone.
+    Busy(Busy),
     /// The look-up failed.
     Failed(Words),
     /// There is one. `signature`: KRA's, for the series probe; `equality`: with the document asked about.
@@ -99,6 +103,8 @@ pub enum LookUp {
     },
     /// There is no look-up function.
     Missing(Words),
+    /// The device or its credentials are refused.
+    Refused(Words),
 }
 
 /// What the drain does next. The shell is told; it does not decide.
@@ -135,6 +141,8 @@ pub struct Ruling {
     pub proof: Option<Proof>,
     /// Found by a look-up, not in the answer to a send.
     pub adopted: bool,
+    /// KRA called it accepted, without its proof.
+    pub accepted: bool,
     /// KRA's words, or the transport's.
     pub words: Words,
 }
@@ -213,6 +221,12 @@ pub struct Drain {
     /// BIND is on disk and nothing was sent under it since.
     unsent: Option<Seq>,
     lost_in_a_row: u32,
+    /// How often KRA was found away since a request last came through whole.
+    away: u32,
+    /// Look-ups in a row that failed though KRA answered.
+    failed_look_ups: u32,
+    /// The server has no look-up function, as far as is known.
+    no_look_up: bool,
     sent_at: Moment,
     asked_at: Moment,
     doing: Doing,
@@ -234,6 +248,9 @@ impl Drain {
             aside: BTreeMap::new(),
             unsent: None,
             lost_in_a_row: 0,
+            away: 0,
+            failed_look_ups: 0,
+            no_look_up: false,
             sent_at: now,
             asked_at: now,
             doing: Doing::Nothing,
@@ -273,6 +290,11 @@ impl Drain {
         self.unsent
     }
 
+    /// This server has no look-up function: doubts cannot be settled by its books.
+    pub const fn no_look_up(&self) -> bool {
+        self.no_look_up
+    }
+
     /// Those who have stepped aside and are not yet due again.
     pub fn aside(&self, now: Moment) -> Vec<Seq> {
         self.aside.iter().filter(|(_, until)| now < **until).map(|(document, _)| *document).collect()
@@ -299,14 +321,19 @@ impl Drain {
                 self.rest(now, view)
             }
             (Event::Sent(sent), Doing::Sending(waiting, number)) => {
-                self.sent(now, sent, waiting, number, view, dice)
+                self.sent(now, sent, (waiting, number), view, dice)
             }
-            (Event::LookedUp(look_up), Doing::AskingAboutDoubt) => {
-                self.doubt_answered(now, look_up, view, dice)
-            }
-            (Event::LookedUp(look_up), Doing::AskingAboutSeries) => {
-                self.series_answered(now, look_up, view, dice);
-                self.rest(now, view)
+            (Event::LookedUp(look_up), doing @ (Doing::AskingAboutDoubt | Doing::AskingAboutSeries)) => {
+                match self.look_up_came_through(now, look_up, dice) {
+                    None => self.rest(now, view),
+                    Some(look_up) if doing == Doing::AskingAboutDoubt => {
+                        self.doubt_answered(now, look_up, view, dice)
+                    }
+                    Some(look_up) => {
+                        self.series_answered(look_up, view);
+                        self.rest(now, view)
+                    }
+                }
             }
             (Event::Probed(probed), Doing::Probing) => {
                 self.probed(now, probed, dice);
@@ -326,7 +353,7 @@ impl Drain {
 
     /// Nothing is under way: what comes next?
     fn rest(&mut self, now: Moment, view: &View) -> Action {
-        if let Line::Open { probe_at, .. } = self.line {
+        if let Line::Open { probe_at } = self.line {
             return self.at(now, probe_at, Doing::Probing, Action::Probe);
         }
         if let Some(hold) = &self.hold {
@@ -346,7 +373,8 @@ impl Drain {
         }
         if let Some(number) = head.bound.filter(|_| self.unsent != Some(head.document)) {
             if self.doubt.as_ref().is_none_or(|doubt| doubt.document != head.document) {
-                self.doubt = Some(Doubt::new(head.document, number, self.started, now));
+                let accepted = head.accepted;
+                self.doubt = Some(Doubt { accepted, ..Doubt::new(head.document, number, self.started, now) });
                 if !head.answered {
                     return self.record(head.document, interrupted(head));
                 }
@@ -401,6 +429,10 @@ impl Drain {
         self.doing = Doing::Recording(next);
         if ruling.status != Status::Pending || ruling.number != NumberFate::Kept {
             self.doubt = None;
+            // Both ends of the series are looked at together.
+            if self.series != Series::Proven {
+                self.series = Series::Unproven;
+            }
         }
         Action::Record(document, Box::new(ruling), next.map(|(waiting, number)| (waiting.document, number)))
     }
@@ -410,8 +442,14 @@ impl Drain {
         if unreachable.at == Step::Trust {
             self.hold_for(now, true, words, dice);
         } else {
-            self.line.lost(now, self.policy.backoff_initial, self.policy.probe_max, dice);
+            self.lost(now, dice);
         }
+    }
+
+    /// KRA is away: nothing is sent until a probe finds it again.
+    fn lost(&mut self, now: Moment, dice: Dice) {
+        self.line.lost(now, self.away, (self.policy.backoff_initial, self.policy.probe_max), dice);
+        self.away = self.away.saturating_add(1);
     }
 
     fn hold_for(&mut self, now: Moment, device: bool, words: Words, dice: Dice) {
@@ -426,7 +464,7 @@ impl Drain {
 
     fn probed(&mut self, now: Moment, probed: Probed, dice: Dice) {
         match probed {
-            Probed::Down(_) => self.line.lost(now, self.policy.backoff_initial, self.policy.probe_max, dice),
+            Probed::Down(_) => self.lost(now, dice),
             Probed::Refused(words) => {
                 self.line = Line::Closed;
                 self.hold_for(now, true, words, dice);
@@ -473,6 +511,7 @@ fn interrupted(head: Waiting) -> Ruling {
         number: NumberFate::Kept,
         proof: None,
         adopted: false,
+        accepted: false,
         words: Words {
             message: "the gateway stopped while this was being sent".to_owned(),
             ..Words::default()
@@ -481,5 +520,6 @@ fn interrupted(head: Waiting) -> Ruling {
 }
 
 mod answers;
+mod look_ups;
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Is the invoice that KRA shows under our number the one that we sent?
 
-use super::FoundInvoice;
-use crate::fiscal::{Invoice, KraDateTime, Proof, ReceiptType};
+use super::{FoundInvoice, FoundLine};
+use crate::fiscal::{Invoice, InvoiceLine, KraDateTime, Proof, ReceiptType};
 
 /// What the comparison found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,59 +25,64 @@ pub struct SentAs {
     pub confirmed_at: KraDateTime,
 }
 
-/// Compares KRA's invoice with ours. All that identifies a sale must agree; a field that KRA left out decides nothing
-/// by itself, and leaves equality unprovable unless another field already differs.
+/// Compares KRA's invoice with ours. All that identifies a sale must agree; the order of lines is nobody's promise. A
+/// field that KRA left out leaves equality unprovable, and so does any difference under our own `trdInvcNo`: only a
+/// person may then say that the sale is not in.
 pub fn compare(ours: &Invoice, sent: &SentAs, found: &FoundInvoice) -> Equality {
-    let mut missing = None;
+    let mut unknown = None;
+    let mut different = None;
     let mut check = |field: &'static str, equal: Option<bool>| match equal {
-        Some(true) => None,
-        Some(false) => Some(field),
-        None => {
-            missing.get_or_insert(field);
-            None
-        }
+        Some(true) => {}
+        Some(false) => different = different.or(Some(field)),
+        None => unknown = unknown.or(Some(field)),
     };
+    let named = found.trader_ref.as_deref().map(|theirs| theirs == ours.trader_ref.as_str());
+    match named {
+        Some(equal) => check("trdInvcNo", Some(equal)),
+        None => check("cfmDt", found.confirmed_at.map(|theirs| theirs == sent.confirmed_at)),
+    }
+    // A server that leaves the number out answered the question it was asked.
+    check("invcNo", Some(found.invoice_no.is_none_or(|theirs| theirs == sent.invoice_no)));
     let letter = match ours.receipt_type {
         ReceiptType::CreditNote => "R",
         ReceiptType::Sale => "S",
     };
-    let trader_ref = found.trader_ref.as_deref().map(|theirs| theirs == ours.trader_ref.as_str());
-    let identified = match trader_ref {
-        Some(equal) => check("trdInvcNo", Some(equal)),
-        None => check("cfmDt", found.confirmed_at.map(|theirs| theirs == sent.confirmed_at)),
-    };
-    // A server that leaves the number out answered the question it was asked.
-    let number = found.invoice_no.is_some_and(|theirs| theirs != sent.invoice_no).then_some("invcNo");
-    let different = identified
-        .or(number)
-        .or_else(|| check("rcptTyCd", found.receipt_type.as_deref().map(|theirs| theirs == letter)))
-        .or_else(|| {
-            // On a sale the field says "none": left out, null and 0 are the same.
-            let theirs = found.original_invoice_no.or((sent.original_invoice_no == 0).then_some(0));
-            check("orgInvcNo", theirs.map(|theirs| theirs == sent.original_invoice_no))
-        })
-        .or_else(|| check("totTaxblAmt", found.total_taxable.map(|theirs| theirs == ours.total_taxable)))
-        .or_else(|| check("totTaxAmt", found.total_tax.map(|theirs| theirs == ours.total_tax)))
-        .or_else(|| check("totAmt", found.total.map(|theirs| theirs == ours.total)))
-        .or_else(|| match &found.lines {
-            None => check("itemList", None),
-            Some(lines) if lines.len() != ours.lines.len() => Some("itemList"),
-            Some(lines) => lines.iter().zip(&ours.lines).find_map(|(theirs, line)| {
-                check("itemList.itemCd", theirs.item_code.as_deref().map(|code| code == line.item_code))
-                    .or_else(|| check("itemList.qty", theirs.quantity.map(|it| it == line.quantity)))
-                    .or_else(|| check("itemList.prc", theirs.price.map(|it| it == line.price)))
-                    .or_else(|| {
-                        check(
-                            "itemList.taxTyCd",
-                            theirs.tax_type.as_deref().map(|it| it == line.tax_type.letter()),
-                        )
-                    })
-                    .or_else(|| check("itemList.totAmt", theirs.total.map(|it| it == line.total)))
-            }),
-        });
-    match (different, missing) {
+    check("rcptTyCd", found.receipt_type.as_deref().map(|theirs| theirs == letter));
+    // On a sale the field says "none": left out, null and 0 are the same.
+    let original = found.original_invoice_no.or((sent.original_invoice_no == 0).then_some(0));
+    check("orgInvcNo", original.map(|theirs| theirs == sent.original_invoice_no));
+    check("totTaxblAmt", found.total_taxable.map(|theirs| theirs == ours.total_taxable));
+    check("totTaxAmt", found.total_tax.map(|theirs| theirs == ours.total_tax));
+    check("totAmt", found.total.map(|theirs| theirs == ours.total));
+    check("itemList", found.lines.as_deref().and_then(|lines| same_lines(ours, lines)));
+    match (different, unknown) {
+        (Some(field), _) if named == Some(true) => Equality::Unprovable(field),
         (Some(field), _) => Equality::Different(field),
         (None, Some(field)) => Equality::Unprovable(field),
         (None, None) => Equality::Equal(found.proof.clone()),
     }
+}
+
+/// Whether both have the same lines, in whatever order; `None` where a line of KRA's cannot be read whole.
+fn same_lines(ours: &Invoice, theirs: &[FoundLine]) -> Option<bool> {
+    let mut open: Vec<_> = ours.lines.iter().collect();
+    for found in theirs {
+        let item_code = found.item_code.as_deref()?;
+        let (quantity, price, total) = (found.quantity?, found.price?, found.total?);
+        let tax_type = found.tax_type.as_deref()?;
+        let same = |line: &&InvoiceLine| {
+            line.item_code == item_code
+                && line.quantity == quantity
+                && line.price == price
+                && line.tax_type.letter() == tax_type
+                && line.total == total
+        };
+        match open.iter().position(same) {
+            Some(at) => {
+                open.swap_remove(at);
+            }
+            None => return Some(false),
+        }
+    }
+    Some(open.is_empty())
 }

@@ -24,6 +24,8 @@ pub struct FoundInvoice {
     pub total: Option<Amount>,
     /// `itemList`; `None` where it is missing or cannot be read.
     pub lines: Option<Vec<FoundLine>>,
+    /// `rcptSign` alone: what the series is recognised by.
+    pub signature: Option<String>,
     /// The five proof fields, where all of them could be read.
     pub proof: Option<Proof>,
 }

@@ -11,27 +11,21 @@ pub enum Line {
     Closed,
     /// KRA is away: nothing is sent, nobody's attempts are used, a cheap probe looks for its return.
     Open {
-        /// How often in a row it was found away.
-        failures: u32,
         /// When the next probe is due.
         probe_at: Moment,
     },
 }
 
 impl Line {
-    /// KRA was found away.
-    pub fn lost(&mut self, now: Moment, initial: Duration, probe_max: Duration, dice: Dice) {
-        let failures = match self {
-            Self::Closed => 0,
-            Self::Open { failures, .. } => failures.saturating_add(1),
-        };
-        *self =
-            Self::Open { failures, probe_at: now.after(backoff::pause(initial, probe_max, failures, dice)) };
+    /// KRA was found away, having been so `before` times since a request last came through whole; `longest`: the
+    /// longest pause between two probes.
+    pub fn lost(&mut self, now: Moment, before: u32, (initial, longest): (Duration, Duration), dice: Dice) {
+        *self = Self::Open { probe_at: now.after(backoff::pause(initial, longest, before, dice)) };
     }
 
     /// The till's own link, address or route came back: no reason to wait for the next probe.
     pub fn returned(&mut self, now: Moment) {
-        if let Self::Open { probe_at, .. } = self {
+        if let Self::Open { probe_at } = self {
             *probe_at = now;
         }
     }

@@ -28,4 +28,4 @@ pub use doubt::{Absence, Afterwards, Doubt};
 pub use equality::{Equality, SentAs, compare};
 pub use found::{FoundInvoice, FoundLine};
 pub use line::Line;
-pub use verdict::{LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};
+pub use verdict::{Busy, LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};

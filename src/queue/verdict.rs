@@ -35,13 +35,8 @@ pub enum Verdict {
     Accepted(Proof),
     /// In KRA's books by its code, but the proof is not all there: look it up.
     AcceptedWithoutProof(Words),
-    /// KRA is too busy; nothing else changes. Waits as told, at least `at_least`.
-    Busy {
-        /// KRA's words.
-        words: Words,
-        /// `Retry-After`, or what the code asks for.
-        at_least: Option<Duration>,
-    },
+    /// KRA is too busy; nothing else changes.
+    Busy(Busy),
     /// Our configuration is at fault: hold the series, park nothing.
     Config(Words),
     /// The device or its credentials are at fault: hold everything.
@@ -68,6 +63,17 @@ pub enum Verdict {
     UnsureConfig(Words),
     /// Refused for now: it needs something else to be there first.
     Wait(Words),
+}
+
+/// KRA wants to be left alone for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// KRA's words.
+    pub words: Words,
+    /// `Retry-After`: taken as it is.
+    pub told: Option<Duration>,
+    /// What the code itself asks for; doubled each time it comes again.
+    pub floor: Option<Duration>,
 }
 
 /// What became of one send. The client never sends by itself a second time.
@@ -110,12 +116,16 @@ pub enum Step {
 pub enum LookedUp {
     /// No such invoice (001).
     Absent,
+    /// KRA wants to be left alone; nothing is known.
+    Busy(Busy),
     /// The look-up itself failed; nothing is known.
     Failed(Words),
     /// It has one.
     Found(Box<super::FoundInvoice>),
     /// This server has no look-up function.
     Missing(Words),
+    /// Our device or credentials are refused; nothing is known.
+    Refused(Words),
 }
 
 /// What a cheap probe found.

@@ -30,6 +30,9 @@ struct OutcomeBody {
     proof: Option<ProofBody>,
     #[serde(default, skip_serializing_if = "is_false")]
     adopted: bool,
+    /// KRA called it accepted, without its proof.
+    #[serde(default, skip_serializing_if = "is_false")]
+    accepted: bool,
     #[serde(default, skip_serializing_if = "WordsBody::is_empty")]
     words: WordsBody,
 }
@@ -197,6 +200,7 @@ pub(super) fn write_outcome(ruling: &Ruling) -> Vec<u8> {
             issued_at: proof.issued_at.to_string(),
         }),
         adopted: ruling.adopted,
+        accepted: ruling.accepted,
         words: WordsBody::of(&ruling.words),
     })
 }
@@ -214,6 +218,11 @@ pub(super) fn read_outcome(bytes: &[u8]) -> Result<(Option<Proof>, Words), Unrea
         }),
     };
     Ok((proof, body.words.words()))
+}
+
+/// KRA called the document accepted, without its proof.
+pub(super) fn read_outcome_accepted(bytes: &[u8]) -> Result<bool, UnreadableBody> {
+    from_json::<OutcomeBody>(bytes).map(|body| body.accepted)
 }
 
 pub(super) fn write_intent(device: &DeviceIdentity, unknown: u32) -> Vec<u8> {

@@ -117,8 +117,16 @@ impl Reader {
             Some(head) => first_ready(None, Some(head.seq))?,
             None => None,
         };
+        let mut waiting_head = head.as_ref().map(waiting);
+        if let (Some(waiting), Some(at)) = (&mut waiting_head, head.as_ref().and_then(|head| head.outcome))
+            && waiting.answered
+        {
+            let record = self.record(at)?;
+            waiting.accepted = bodies::read_outcome_accepted(&record.body)
+                .map_err(|error| body_failed(record.seq, &error))?;
+        }
         Ok(View {
-            head: head.as_ref().map(waiting),
+            head: waiting_head,
             after: after.as_ref().map(waiting),
             next_number: series.next,
             last: series.last.map(|last| (last.number, last.sign)),
@@ -137,6 +145,7 @@ fn waiting(entry: &Entry) -> Waiting {
         bound: entry.bound.map(|bound| bound.number),
         unsure_sends: entry.unsure_sends,
         answered,
+        accepted: false,
         attempts: entry.attempts,
     }
 }

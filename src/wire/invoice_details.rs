@@ -1,11 +1,11 @@
 //! `selectInvoiceDetails`: what KRA's books hold under a number. The one call that makes a lost answer recoverable.
 
 use crate::fiscal::DeviceIdentity;
-use crate::queue::{FoundInvoice, FoundLine, LookedUp};
+use crate::queue::{FoundInvoice, FoundLine, LookedUp, Verdict, Words};
 
 use super::body::Body;
 use super::envelope::{self, Envelope};
-use super::result_code::Answer;
+use super::result_code::{Answer, classify};
 use super::tree::Tree;
 use super::{Format, FrozenRequest, Function};
 
@@ -25,7 +25,7 @@ pub fn read(asked: u64, answer: &Answer<'_>) -> LookedUp {
             Err(fault) => fault.to_string(),
         };
         let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
-        return if answer.http_status == 404 { LookedUp::Missing(words) } else { LookedUp::Failed(words) };
+        return if answer.http_status == 404 { LookedUp::Missing(words) } else { failed(answer, words) };
     };
     let mut words = envelope.words(answer.http_status);
     match envelope.code().as_deref() {
@@ -33,7 +33,7 @@ pub fn read(asked: u64, answer: &Answer<'_>) -> LookedUp {
         Some("001") if answer.http_status < 500 => return LookedUp::Absent,
         Some("912") => return LookedUp::Missing(words),
         None if envelope.response_code == Some(404) => return LookedUp::Missing(words),
-        _ => return LookedUp::Failed(words),
+        _ => return failed(answer, words),
     }
     let candidates = envelope.data.map(sales).unwrap_or_default();
     let named = candidates.iter().find(|sale| sale.invoice_no == Some(asked));
@@ -46,6 +46,15 @@ pub fn read(asked: u64, answer: &Answer<'_>) -> LookedUp {
         None => format!("the answer says success but holds no sale with number {asked}"),
     };
     LookedUp::Failed(words)
+}
+
+/// A failure that says more than that: the device refused, or a quota used up.
+fn failed(answer: &Answer<'_>, words: Words) -> LookedUp {
+    match classify(answer) {
+        Verdict::Busy(busy) => LookedUp::Busy(busy),
+        Verdict::Device(words) => LookedUp::Refused(words),
+        _ => LookedUp::Failed(words),
+    }
 }
 
 /// The sales in an answer: in a list, alone, or as the data itself.
@@ -79,6 +88,7 @@ fn sale(tree: &Tree<'_>) -> FoundInvoice {
         total_tax: tree.amount("totTaxAmt"),
         total: tree.amount("totAmt"),
         lines: tree.list("itemList").map(|lines| lines.iter().map(line).collect()),
+        signature: places.iter().find_map(|place| place.text("rcptSign")).map(str::to_owned),
         proof: envelope::proof(&places),
     }
 }

@@ -97,6 +97,8 @@ fn what_cannot_be_read_is_unknown_and_not_different() {
 #[test]
 fn every_other_answer() {
     let name = |looked_up: &LookedUp| match looked_up {
+        LookedUp::Busy(_) => "busy",
+        LookedUp::Refused(_) => "refused",
         LookedUp::Absent => "absent",
         LookedUp::Failed(_) => "failed",
         LookedUp::Found(_) => "found",
@@ -114,9 +116,9 @@ fn every_other_answer() {
         (404, String::new(), "missing"),
         (404, "<html/>".to_owned(), "missing"),
         (405, String::new(), "failed"),
-        (200, answer("901", "null"), "failed"),
+        (200, answer("901", "null"), "refused"),
         (200, answer("999", "null"), "failed"),
-        (200, answer("990", "null"), "failed"),
+        (200, answer("990", "null"), "busy"),
         (200, "<html>maintenance</html>".to_owned(), "failed"),
         (200, String::new(), "failed"),
         (503, String::new(), "failed"),

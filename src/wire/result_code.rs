@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::queue::{Verdict, Words};
+use crate::queue::{Busy, Verdict, Words};
 
 use super::envelope::{self, Envelope};
 use super::message;
@@ -27,9 +27,9 @@ pub(super) enum Class {
 }
 
 impl Class {
-    fn verdict(self, words: Words, at_least: Option<Duration>) -> Verdict {
+    fn verdict(self, words: Words, told: Option<Duration>, floor: Option<Duration>) -> Verdict {
         match self {
-            Self::Busy => Verdict::Busy { words, at_least },
+            Self::Busy => Verdict::Busy(Busy { words, told, floor }),
             Self::Config => Verdict::Config(words),
             Self::Device => Verdict::Device(words),
             Self::Duplicate => Verdict::Duplicate(words),
@@ -97,6 +97,9 @@ const CODES: [CodeRow; 28] = [
     few("E11", UNKNOWN_CODE_ATTEMPTS), // another kind of device's memory is full
     few("E31", UNKNOWN_CODE_ATTEMPTS), // another kind of device's word for a malformed date
 ];
+
+/// Fields that the gateway and its configuration fill in.
+const OUR_FIELDS: [&str; 5] = ["tin", "bhfId", "cmcKey", "dvcSrlNo", "invcNo"];
 
 /// HTTP statuses of answers without a readable code, by range; the first row that fits holds.
 const STATUSES: [(u16, u16, Class); 14] = [
@@ -168,7 +171,7 @@ pub fn classify(answer: &Answer<'_>) -> Verdict {
             Err(fault) => fault.to_string(),
         };
         let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
-        return of_status(answer.http_status).verdict(words, answer.retry_after);
+        return of_status(answer.http_status).verdict(words, answer.retry_after, None);
     };
     let code = envelope.code();
     let mut words = envelope.words(answer.http_status);
@@ -184,16 +187,22 @@ pub fn classify(answer: &Answer<'_>) -> Verdict {
         return Verdict::OutOfSequence { expected, found, words };
     }
     words.field = message::field(&words.message);
+    // A parameter that is ours, not the sale's: no sale is refused for it.
+    let ours = words
+        .field
+        .as_deref()
+        .is_some_and(|field| OUR_FIELDS.iter().any(|it| it.eq_ignore_ascii_case(field)));
+    if ours && matches!(code.as_deref(), Some("910" | "913")) {
+        return Verdict::Config(words);
+    }
     if let Some(class) = message::class(&words.message) {
-        return class.verdict(words, answer.retry_after);
+        return class.verdict(words, answer.retry_after, None);
     }
     match code.as_deref().map(of_code) {
-        Some(Some(row)) => row.class.verdict(words, row.at_least.max(answer.retry_after)),
+        Some(Some(row)) => row.class.verdict(words, answer.retry_after, row.at_least),
         Some(None) => Verdict::Unsure(words),
         None => match envelope.response_code {
-            // The wrapping without a code: the gateway itself refused the document's content.
-            Some(400) if !words.message.is_empty() => Verdict::Refused(words),
-            Some(status) => of_status(status).verdict(words, answer.retry_after),
+            Some(status) => of_status(status).verdict(words, answer.retry_after, None),
             None => Verdict::Unsure(words),
         },
     }

@@ -1,35 +1,39 @@
-//! What each answer of KRA leads to.
+//! What each answer to a send leads to.
+
+use std::time::Duration;
 
 use super::{
-    Absence, Action, Afterwards, Dice, Doubt, Drain, LookUp, Moment, NumberFate, Ruling, Sent, Series,
-    Status, Verdict, View, Waiting, Words, backoff,
+    Action, Afterwards, Busy, Dice, Doubt, Drain, Moment, NumberFate, Ruling, Sent, Series, Status, Verdict,
+    View, Waiting, Words, backoff,
 };
 use crate::fiscal::Proof;
-use crate::queue::{Equality, Step, Unreachable};
+use crate::queue::{Step, Unreachable};
 
-/// After so many rounds in which KRA calls a number taken and shows no invoice under it, nobody can go on alone.
-const CONTRADICTIONS: u32 = 3;
+/// What a code asks us to wait is doubled at most so often: a quarter of an hour becomes eight hours.
+const MOST_DOUBLINGS: u32 = 5;
 
 impl Drain {
     pub(super) fn sent(
         &mut self,
         now: Moment,
         sent: Sent,
-        waiting: Waiting,
-        number: u64,
+        (waiting, number): (Waiting, u64),
         view: &View,
         dice: Dice,
     ) -> Action {
         let verdict = match sent {
             Sent::Not(unreachable) => return self.not_sent(now, unreachable, waiting, view, dice),
             Sent::InDoubt(words) => Verdict::Unsure(words),
-            Sent::Answered(verdict) => verdict,
+            Sent::Answered(verdict) => {
+                self.away = 0;
+                verdict
+            }
         };
         self.lost_in_a_row = 0;
-        if !matches!(verdict, Verdict::Busy { .. }) {
+        if !matches!(verdict, Verdict::Busy(_)) {
             self.busy = 0;
         }
-        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_)) {
+        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_) | Verdict::UnsureConfig(_)) {
             self.hold = None;
         }
         let standing = Standing { waiting, number };
@@ -39,9 +43,8 @@ impl Drain {
                 let next = view.after.filter(fresh).map(|next| (next, number + 1));
                 self.record_and_bind(waiting.document, standing.accepted(proof, false), next)
             }
-            Verdict::AcceptedWithoutProof(words) | Verdict::Unsure(words) => {
-                self.in_doubt(now, &standing, words, 1)
-            }
+            Verdict::AcceptedWithoutProof(words) => self.accepted_without_proof(now, &standing, words),
+            Verdict::Unsure(words) => self.in_doubt(now, &standing, words, 1),
             Verdict::UnsureConfig(words) => {
                 let action = self.in_doubt(now, &standing, words.clone(), 1);
                 if let Some(doubt) = &mut self.doubt {
@@ -49,13 +52,9 @@ impl Drain {
                 }
                 action
             }
-            Verdict::Busy { words, at_least } => {
-                let pause =
-                    backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, self.busy, dice);
-                let told = at_least.unwrap_or_default().saturating_mul(1 << self.busy.min(6));
-                self.busy = self.busy.saturating_add(1);
-                self.not_before = Some(now.after(pause.max(told)));
-                self.definite_for_now(now, &standing, words, 0)
+            Verdict::Busy(busy) => {
+                self.leave_alone(now, &busy, dice);
+                self.definite_for_now(now, &standing, busy.words, 0)
             }
             Verdict::Config(words) => {
                 self.hold_for(now, false, words.clone(), dice);
@@ -67,18 +66,14 @@ impl Drain {
             }
             Verdict::Duplicate(words) => self.in_doubt_by_contradiction(now, &standing, words),
             Verdict::Odd(words) => {
-                let pause = self.policy.backoff_initial
-                    + backoff::pause(
-                        self.policy.backoff_initial,
-                        self.policy.backoff_max,
-                        waiting.attempts,
-                        dice,
-                    );
-                self.not_before = Some(now.after(pause));
+                let pause = self.own_pause(waiting.attempts, dice);
+                self.not_before = Some(now.after(self.policy.backoff_initial + pause));
                 self.definite_for_now(now, &standing, words, 1)
             }
             Verdict::OutOfSequence { expected, found, words } => {
-                if found == number && expected == number + 1 && waiting.unsure_sends > 0 {
+                // KRA may leave out what it found: that is what we sent.
+                let ours = found == number || found == 0;
+                if ours && expected == number + 1 && waiting.unsure_sends > 0 {
                     return self.in_doubt_by_contradiction(now, &standing, words);
                 }
                 self.stop(number, format!("we sent invoice number {number}, KRA expects {expected}"));
@@ -87,6 +82,10 @@ impl Drain {
             Verdict::Refused(words) => self.definite(now, &standing, Afterwards::Reject(words), dice),
             Verdict::Wait(words) => self.definite(now, &standing, Afterwards::StepAside(words), dice),
         }
+    }
+
+    fn own_pause(&self, tries: u32, dice: Dice) -> Duration {
+        backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, tries, dice)
     }
 
     fn not_sent(
@@ -111,6 +110,11 @@ impl Drain {
 
     /// It may be in. The number and the bytes stay; KRA's books are asked.
     fn in_doubt(&mut self, now: Moment, standing: &Standing, words: Words, unsure_sends: u32) -> Action {
+        self.doubt_about(now, standing);
+        self.record(standing.waiting.document, standing.pending(words, 0, unsure_sends))
+    }
+
+    fn doubt_about(&mut self, now: Moment, standing: &Standing) {
         let document = standing.waiting.document;
         match &mut self.doubt {
             Some(doubt) if doubt.document == document => {
@@ -121,7 +125,16 @@ impl Drain {
             }
             _ => self.doubt = Some(Doubt::new(document, standing.number, self.sent_at, now)),
         }
-        self.record(document, standing.pending(words, 0, unsure_sends))
+    }
+
+    /// In by its code; only KRA's books can still show the proof.
+    fn accepted_without_proof(&mut self, now: Moment, standing: &Standing, words: Words) -> Action {
+        self.doubt_about(now, standing);
+        if let Some(doubt) = &mut self.doubt {
+            doubt.accepted = true;
+        }
+        let ruling = Ruling { accepted: true, ..standing.pending(words, 0, 1) };
+        self.record(standing.waiting.document, ruling)
     }
 
     /// KRA calls the number taken: an answer, but one that only its books can confirm.
@@ -133,300 +146,73 @@ impl Drain {
         action
     }
 
+    /// KRA wants to be left alone: as long as it says, or as long as its code asks for, doubled each time.
+    pub(super) fn leave_alone(&mut self, now: Moment, busy: &Busy, dice: Dice) {
+        let floor = busy.floor.unwrap_or_default().saturating_mul(1 << self.busy.min(MOST_DOUBLINGS));
+        let pause = self.own_pause(self.busy, dice).max(floor).max(busy.told.unwrap_or_default());
+        self.busy = self.busy.saturating_add(1);
+        self.not_before = Some(now.after(pause.max(self.policy.backoff_initial)));
+    }
+
     /// A definite answer that leaves the document waiting. Without an unsure send its number is free again: it is
     /// bound anew at the next try, and BIND without outcome keeps meaning doubt.
     fn definite_for_now(&mut self, now: Moment, standing: &Standing, words: Words, attempts: u32) -> Action {
+        let pending = standing.pending(words, attempts, 0);
         if standing.waiting.unsure_sends == 0 {
-            return self.record(
-                standing.waiting.document,
-                Ruling { number: NumberFate::Released, ..standing.pending(words, attempts, 0) },
-            );
+            let ruling = Ruling { number: NumberFate::Released, ..pending };
+            return self.record(standing.waiting.document, ruling);
         }
         if let Some(doubt) = &mut self.doubt {
             doubt.ask_at = doubt.ask_at.max(now);
         }
-        self.record(standing.waiting.document, standing.pending(words, attempts, 0))
+        self.record(standing.waiting.document, pending)
     }
 
     /// KRA refused it, for good or for now. With an earlier unsure send its number is free only after a late look-up.
     fn definite(&mut self, now: Moment, standing: &Standing, afterwards: Afterwards, dice: Dice) -> Action {
-        if standing.waiting.unsure_sends > 0 {
-            let words = match &afterwards {
-                Afterwards::Hold(words) | Afterwards::Reject(words) | Afterwards::StepAside(words) => {
-                    words.clone()
-                }
-                Afterwards::SendAgain => Words::default(),
-            };
-            if let Some(doubt) = &mut self.doubt {
-                doubt.ask_at = now;
-                doubt.afterwards = afterwards;
-            }
-            return self.record(standing.waiting.document, standing.pending(words, 0, 0));
+        if standing.waiting.unsure_sends == 0 {
+            return self.set_aside(now, standing, &afterwards, dice);
         }
-        self.set_aside(now, standing, afterwards, dice)
-    }
-
-    fn set_aside(&mut self, now: Moment, standing: &Standing, afterwards: Afterwards, dice: Dice) -> Action {
-        let Waiting { document, attempts, .. } = standing.waiting;
-        let (status, tries, words) = match afterwards {
-            Afterwards::Reject(words) => (Status::Rejected, 0, words),
-            Afterwards::Hold(words) => (Status::Pending, 0, words),
-            Afterwards::SendAgain => (Status::Pending, 0, Words::default()),
-            Afterwards::StepAside(words) => {
-                let pause =
-                    backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, attempts, dice);
-                self.aside.insert(document, now.after(pause + self.policy.backoff_initial));
-                (Status::Pending, 1, words)
-            }
-        };
-        let ruling = Ruling {
-            status,
-            unsure_sends: 0,
-            number: NumberFate::Released,
-            ..standing.pending(words, tries, 0)
-        };
-        self.record(document, ruling)
-    }
-
-    pub(super) fn doubt_answered(&mut self, now: Moment, look_up: LookUp, view: &View, dice: Dice) -> Action {
-        let (Some(mut doubt), Some(head)) = (self.doubt.take(), view.head) else {
-            return self.rest(now, view);
-        };
-        let standing = Standing { waiting: head, number: doubt.number };
-        match look_up {
-            LookUp::Found { trader_ref, equality, .. } => {
-                self.found(now, doubt, &standing, equality, trader_ref, view)
-            }
-            LookUp::Absent | LookUp::Missing(_)
-                if let Absence::Until(moment) = doubt.absence(self.asked_at, self.policy.request_timeout) =>
-            {
-                doubt.ask_at = moment;
-                self.doubt = Some(doubt);
-                self.rest(now, view)
-            }
-            LookUp::Absent => self.absent(now, doubt, &standing, view, dice),
-            LookUp::Missing(_) => self.without_look_up(now, doubt, &standing, view),
-            LookUp::Failed(words) => {
-                doubt.failures = doubt.failures.saturating_add(1);
-                let pause =
-                    backoff::pause(self.policy.backoff_initial, self.policy.probe_max, doubt.failures, dice);
-                doubt.ask_at = now.after(pause);
-                self.doubt = Some(doubt);
-                if words.http_status.is_none() {
-                    self.line.lost(now, self.policy.backoff_initial, self.policy.probe_max, dice);
-                }
-                self.rest(now, view)
-            }
+        let words = afterwards.words();
+        if let Some(doubt) = &mut self.doubt {
+            doubt.ask_at = now;
+            doubt.afterwards = afterwards;
         }
+        self.record(standing.waiting.document, standing.pending(words, 0, 0))
     }
 
-    /// KRA shows an invoice under the number in doubt.
-    fn found(
+    /// Its number is free; the document goes where the refusal sends it.
+    pub(super) fn set_aside(
         &mut self,
         now: Moment,
-        doubt: Doubt,
         standing: &Standing,
-        equality: Option<Equality>,
-        trader_ref: Option<String>,
-        view: &View,
-    ) -> Action {
-        match equality {
-            Some(Equality::Equal(Some(proof))) => {
-                if view.last.as_ref().is_some_and(|(_, sign)| *sign == proof.signature) {
-                    let why = format!(
-                        "KRA shows under number {} the signature of the invoice before it",
-                        doubt.number
-                    );
-                    self.stop(doubt.number, why);
-                    self.doubt = Some(doubt);
-                    return self.rest(now, view);
-                }
-                self.record(standing.waiting.document, standing.accepted(proof, true))
-            }
-            Some(Equality::Equal(None)) => {
-                let words = Words {
-                    message: "KRA has this invoice but does not show its proof".to_owned(),
-                    ..Words::default()
-                };
-                self.record(
-                    standing.waiting.document,
-                    Ruling {
-                        status: Status::AcceptedNoProof,
-                        unsure_sends: 0,
-                        number: NumberFate::Used,
-                        adopted: true,
-                        ..standing.pending(words, 0, 0)
-                    },
-                )
-            }
-            Some(Equality::Different(field)) => {
-                let stranger =
-                    trader_ref.map_or_else(|| "another sale".to_owned(), |it| format!("sale {it}"));
-                let why = format!(
-                    "KRA holds {stranger} under our number {} ({field} differs): another till or product numbers in this series",
-                    doubt.number
-                );
-                self.stop(doubt.number, why.clone());
-                let words = Words { message: why, ..Words::default() };
-                self.record(
-                    standing.waiting.document,
-                    Ruling { unsure_sends: 0, number: NumberFate::Released, ..standing.pending(words, 0, 0) },
-                )
-            }
-            Some(Equality::Unprovable(_)) | None => {
-                let field = match equality {
-                    Some(Equality::Unprovable(field)) => field,
-                    _ => "the sale",
-                };
-                let why = format!(
-                    "KRA holds an invoice under our number {} but does not show {field}: whether it is ours nobody can say",
-                    doubt.number
-                );
-                self.stop(doubt.number, why);
-                self.doubt = Some(doubt);
-                self.rest(now, view)
-            }
-        }
-    }
-
-    /// KRA does not have it, and what was sent can no longer land.
-    fn absent(
-        &mut self,
-        now: Moment,
-        mut doubt: Doubt,
-        standing: &Standing,
-        view: &View,
+        afterwards: &Afterwards,
         dice: Dice,
     ) -> Action {
-        match std::mem::replace(&mut doubt.afterwards, Afterwards::SendAgain) {
-            Afterwards::SendAgain => {
-                if doubt.contradictions >= CONTRADICTIONS {
-                    let why =
-                        format!("KRA calls number {} taken, and shows no invoice under it", doubt.number);
-                    self.stop(doubt.number, why);
-                    self.doubt = Some(doubt);
-                    return self.rest(now, view);
-                }
-                self.send_again(now, doubt, standing, view)
+        let Waiting { document, attempts, .. } = standing.waiting;
+        let (status, tries) = match afterwards {
+            Afterwards::Reject(_) => (Status::Rejected, 0),
+            Afterwards::Hold(_) | Afterwards::SendAgain => (Status::Pending, 0),
+            Afterwards::StepAside(_) => {
+                let pause = self.own_pause(attempts, dice) + self.policy.backoff_initial;
+                self.aside.insert(document, now.after(pause));
+                (Status::Pending, 1)
             }
-            Afterwards::Hold(words) => {
-                self.hold_for(now, false, words, dice);
-                self.doubt = Some(doubt);
-                self.rest(now, view)
-            }
-            afterwards => self.set_aside(now, standing, afterwards, dice),
-        }
-    }
-
-    fn send_again(&mut self, now: Moment, mut doubt: Doubt, standing: &Standing, view: &View) -> Action {
-        // Answered at once and again in doubt: the next look waits for the time-out by itself, so this is no tight loop.
-        doubt.ask_at = now;
-        self.doubt = Some(doubt);
-        if self.series != Series::Proven {
-            self.series = Series::AskingPrevious;
-            if view.next_number > 1 {
-                self.asked_at = now;
-                self.doing = super::Doing::AskingAboutSeries;
-                return Action::LookUp(view.next_number - 1, None);
-            }
-            self.series = Series::Proven;
-        }
-        self.doing = super::Doing::Connecting(Waiting { bound: Some(standing.number), ..standing.waiting });
-        Action::Connect
-    }
-
-    /// This server has no look-up: the same bytes again, and "it is taken" then means that it was in.
-    fn without_look_up(&mut self, now: Moment, doubt: Doubt, standing: &Standing, view: &View) -> Action {
-        if doubt.contradictions > 0 {
-            if standing.waiting.unsure_sends > 0 {
-                let words = Words {
-                    message: "KRA says that this number is in; it has no function to show the proof"
-                        .to_owned(),
-                    ..Words::default()
-                };
-                return self.record(
-                    standing.waiting.document,
-                    Ruling {
-                        status: Status::AcceptedNoProof,
-                        unsure_sends: 0,
-                        number: NumberFate::Used,
-                        ..standing.pending(words, 0, 0)
-                    },
-                );
-            }
-            self.stop(
-                doubt.number,
-                format!("KRA calls number {} taken, and we never sent it before", doubt.number),
-            );
-            self.doubt = Some(doubt);
-            return self.rest(now, view);
-        }
-        if !matches!(doubt.afterwards, Afterwards::SendAgain) {
-            let why = format!(
-                "number {} was refused after an answer was lost, and this server shows no invoices",
-                doubt.number
-            );
-            self.stop(doubt.number, why);
-            self.doubt = Some(doubt);
-            return self.rest(now, view);
-        }
-        self.series = Series::Proven;
-        self.send_again(now, doubt, standing, view)
-    }
-
-    pub(super) fn series_answered(&mut self, now: Moment, look_up: LookUp, view: &View, dice: Dice) {
-        let next = view.next_number;
-        match (look_up, self.series) {
-            (LookUp::Missing(_), _) => self.series = Series::Proven,
-            (LookUp::Failed(words), _) => {
-                if words.http_status.is_none() {
-                    self.line.lost(now, self.policy.backoff_initial, self.policy.probe_max, dice);
-                } else {
-                    let pause = backoff::pause(self.policy.backoff_initial, self.policy.probe_max, 3, dice);
-                    self.not_before = Some(now.after(pause + self.policy.backoff_initial));
-                }
-            }
-            (LookUp::Absent, Series::AskingPrevious) => {
-                let last = next - 1;
-                self.stop(next, format!("our next number is {next}, and KRA does not have number {last}"));
-            }
-            (LookUp::Absent, _) => {
-                self.series = if next > 1 { Series::AskingPrevious } else { Series::Proven };
-            }
-            (LookUp::Found { signature, trader_ref, .. }, Series::AskingPrevious) => {
-                // An accepted number whose proof we never had proves nothing, and contradicts nothing.
-                let known = |(number, sign): &&(u64, String)| *number + 1 == next && !sign.is_empty();
-                let ours = view.last.as_ref().filter(known).map(|(_, sign)| sign);
-                if ours.is_none_or(|ours| signature.as_ref() == Some(ours)) {
-                    self.series = Series::Proven;
-                } else {
-                    let theirs = trader_ref.unwrap_or_else(|| "?".to_owned());
-                    let last = next - 1;
-                    let why = format!(
-                        "KRA holds sale {theirs} under number {last}, not the one that we sent under it"
-                    );
-                    self.stop(last, why);
-                }
-            }
-            (LookUp::Found { trader_ref, .. }, _) => {
-                let theirs = trader_ref.unwrap_or_else(|| "?".to_owned());
-                let why = format!(
-                    "our next number is {next}, and KRA already holds sale {theirs} under it: another till or product numbers in this series"
-                );
-                self.stop(next, why);
-            }
-        }
+        };
+        let pending = standing.pending(afterwards.words(), tries, 0);
+        self.record(document, Ruling { status, unsure_sends: 0, number: NumberFate::Released, ..pending })
     }
 }
 
 /// The document in hand and the number it is bound to.
-struct Standing {
-    waiting: Waiting,
-    number: u64,
+pub(super) struct Standing {
+    pub(super) waiting: Waiting,
+    pub(super) number: u64,
 }
 
 impl Standing {
-    fn accepted(&self, proof: Proof, adopted: bool) -> Ruling {
+    /// In KRA's books, with its proof.
+    pub(super) fn accepted(&self, proof: Proof, adopted: bool) -> Ruling {
         Ruling {
             status: Status::Signed,
             unsure_sends: 0,
@@ -437,7 +223,20 @@ impl Standing {
         }
     }
 
-    fn pending(&self, words: Words, attempts: u32, unsure_sends: u32) -> Ruling {
+    /// In KRA's books, its proof not to be had.
+    pub(super) fn accepted_no_proof(&self, message: &str, adopted: bool) -> Ruling {
+        let words = Words { message: message.to_owned(), ..Words::default() };
+        Ruling {
+            status: Status::AcceptedNoProof,
+            unsure_sends: 0,
+            number: NumberFate::Used,
+            adopted,
+            ..self.pending(words, 0, 0)
+        }
+    }
+
+    /// Still waiting, with so many more tries and unsure sends.
+    pub(super) fn pending(&self, words: Words, attempts: u32, unsure_sends: u32) -> Ruling {
         Ruling {
             status: Status::Pending,
             attempts: self.waiting.attempts.saturating_add(attempts),
@@ -445,6 +244,7 @@ impl Standing {
             number: NumberFate::Kept,
             proof: None,
             adopted: false,
+            accepted: false,
             words,
         }
     }

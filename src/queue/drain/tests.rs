@@ -100,7 +100,9 @@ impl Kra {
         match mood {
             Mood::Answers => self.book(document, number),
             Mood::Away => Sent::Not(Unreachable { at: Step::Lost, why: "closed".to_owned() }),
-            Mood::Busy => Sent::Answered(Verdict::Busy { words: words("429"), at_least: None }),
+            Mood::Busy => {
+                Sent::Answered(Verdict::Busy(Busy { words: words("429"), told: None, floor: None }))
+            }
             Mood::DeviceRefused => Sent::Answered(Verdict::Device(words("901"))),
             Mood::LosesAnswer => {
                 let _ = self.book(document, number);
@@ -155,6 +157,7 @@ struct Kept {
     status: Status,
     bound: Option<u64>,
     answered: bool,
+    accepted: bool,
     unsure_sends: u32,
     attempts: u32,
 }
@@ -174,6 +177,7 @@ impl Log {
             bound: kept.bound,
             unsure_sends: kept.unsure_sends,
             answered: kept.answered,
+            accepted: kept.accepted,
             attempts: kept.attempts,
         };
         let pending = || self.kept.iter().filter(|kept| kept.status == Status::Pending);
@@ -201,6 +205,7 @@ impl Log {
         let kept = self.kept(document);
         kept.bound = Some(number);
         kept.answered = false;
+        kept.accepted = false;
     }
 
     fn record(&mut self, document: Seq, ruling: &Ruling) {
@@ -210,6 +215,7 @@ impl Log {
         kept.attempts = ruling.attempts;
         kept.unsure_sends = ruling.unsure_sends;
         kept.answered = true;
+        kept.accepted = ruling.accepted;
         match ruling.number {
             NumberFate::Kept => {}
             NumberFate::Released => kept.bound = None,
@@ -236,6 +242,7 @@ impl World {
             status: Status::Pending,
             bound: None,
             answered: false,
+            accepted: false,
             unsure_sends: 0,
             attempts: 0,
         };
