@@ -21,16 +21,16 @@ const RECORD: usize = 2048;
 const FILE: usize = 64 << 20;
 
 /// How long each of a number of writers took for each of its writes.
-pub struct Round {
+pub(crate) struct Round {
     /// Each writer's times, sorted.
-    pub writers: Vec<Vec<Duration>>,
+    pub(crate) writers: Vec<Vec<Duration>>,
     /// From the first start to the last end.
-    pub took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Round {
     /// Runs so many writers at once, each with its own `write`, for about this long.
-    pub fn run<W>(writers: usize, long: Duration, write: impl Fn(usize) -> W + Sync) -> Self
+    pub(crate) fn run<W>(writers: usize, long: Duration, write: impl Fn(usize) -> W + Sync) -> Self
     where
         W: FnMut(),
     {
@@ -58,27 +58,28 @@ impl Round {
             let began = Instant::now();
             thread::sleep(long);
             over.store(true, Ordering::Relaxed);
-            let writers = handles.into_iter().map(|handle| handle.join().expect("a writer panicked")).collect();
+            let writers =
+                handles.into_iter().map(|handle| handle.join().expect("a writer panicked")).collect();
             Self { writers, took: began.elapsed() }
         })
     }
 
     /// Writes in a second.
-    pub fn per_second(&self) -> u64 {
+    pub(crate) fn per_second(&self) -> u64 {
         let writes: usize = self.writers.iter().map(Vec::len).sum();
         let writes = u128::try_from(writes).expect("a count fits");
         u64::try_from(writes * 1_000_000_000 / self.took.as_nanos().max(1)).expect("a rate fits")
     }
 
     /// The time that so many of a thousand writes did not exceed.
-    pub fn at(&self, per_mille: usize) -> Duration {
+    pub(crate) fn at(&self, per_mille: usize) -> Duration {
         let mut all: Vec<Duration> = self.writers.iter().flatten().copied().collect();
         all.sort_unstable();
         quantile(&all, per_mille)
     }
 
     /// The same for each writer alone, sorted.
-    pub fn each_at(&self, per_mille: usize) -> Vec<Duration> {
+    pub(crate) fn each_at(&self, per_mille: usize) -> Vec<Duration> {
         let mut each: Vec<Duration> = self.writers.iter().map(|times| quantile(times, per_mille)).collect();
         each.sort_unstable();
         each
@@ -86,26 +87,26 @@ impl Round {
 }
 
 /// The value at so many of a thousand of sorted values; zero of none.
-pub fn quantile(sorted: &[Duration], per_mille: usize) -> Duration {
+pub(crate) fn quantile(sorted: &[Duration], per_mille: usize) -> Duration {
     let place = (sorted.len() * per_mille / 1000).min(sorted.len().saturating_sub(1));
     sorted.get(place).copied().unwrap_or_default()
 }
 
 /// The middle one of some values.
-pub fn median<T: Ord + Copy>(values: impl IntoIterator<Item = T>) -> T {
+pub(crate) fn median<T: Ord + Copy>(values: impl IntoIterator<Item = T>) -> T {
     let mut values: Vec<T> = values.into_iter().collect();
     values.sort_unstable();
     values[values.len() / 2]
 }
 
 /// `over / under` with two decimals.
-pub fn ratio(over: u128, under: u128) -> String {
+pub(crate) fn ratio(over: u128, under: u128) -> String {
     let hundredths = over * 100 / under.max(1);
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
 /// The file that the limit is measured on.
-pub struct Limit {
+pub(crate) struct Limit {
     file: File,
     next: AtomicUsize,
 }
@@ -115,7 +116,7 @@ impl Limit {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn new(directory: &Path) -> io::Result<Self> {
+    pub(crate) fn new(directory: &Path) -> io::Result<Self> {
         let path = directory.join("limit");
         let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
         file.write_all(&vec![0; FILE])?;
@@ -124,7 +125,7 @@ impl Limit {
     }
 
     /// Writes one record into a block of its own and syncs it.
-    pub fn append(&self) {
+    pub(crate) fn append(&self) {
         let mut block = [0; BLOCK];
         block[..RECORD].fill(0xA5);
         let at = self.next.fetch_add(1, Ordering::Relaxed) % (FILE / BLOCK) * BLOCK;
@@ -136,13 +137,13 @@ impl Limit {
 
 /// Keeps the processors from falling asleep between two syncs, which on a virtual machine costs more than the sync
 /// itself. Yields to everything else.
-pub struct Awake {
+pub(crate) struct Awake {
     over: &'static AtomicBool,
 }
 
 impl Awake {
     /// Begins to spin on each processor, at the lowest priority.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let over: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             thread::spawn(move || {

@@ -10,11 +10,13 @@ mod till;
 
 mod commands;
 mod config;
+mod demo;
 mod guard;
 mod health;
 mod holds;
 mod limits;
 mod lost_answers;
+mod one_sync;
 mod order;
 mod patience;
 mod power_cut;
