@@ -2,7 +2,9 @@
 //!
 //! The limit: append + fdatasync of 2 KiB (one 4 KiB block) into a zero-filled file at the same number of writers, each writer
 //! a thread with blocks of its own, all in one file. The store: `Store::commit` of a sale with a body of 2 KiB, each signed by
-//! its writer, a tokio task.
+//! its writer, a tokio task; the signature is in the rate, not in the latencies of a commit.
+//!
+//! `cargo bench --bench store -- start` measures instead how a store with 100,000 waiting sales starts.
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its result")]
 #![allow(clippy::float_arithmetic, reason = "ratios of times are not money")]
@@ -100,8 +102,8 @@ async fn store(store: &Store, next: &Arc<AtomicU64>, writers: usize) -> Figures 
             let signer = store.signer();
             let mut latencies = Vec::new();
             while begun.elapsed() < ROUND {
-                let start = Instant::now();
                 let sale = sale(&signer, next.fetch_add(1, Ordering::Relaxed));
+                let start = Instant::now();
                 store.commit(vec![sale]).await.unwrap();
                 latencies.push(start.elapsed());
             }
@@ -117,11 +119,80 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+const WAITING: u64 = 100_000;
+
+/// Opens the store in a fresh process, pages through everything that waits, and prints time and memory.
+fn start_of_a_store(dir: &Path) {
+    let options = Options { max_documents: u64::MAX, ..Options::new(clock) };
+    let begun = Instant::now();
+    let (store, report) = Store::open(dir, options, &mut |_| {}).unwrap();
+    let opened = begun.elapsed();
+    let mut after = None;
+    let mut walked = 0;
+    loop {
+        let page = store.unfinished(after, 256).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.seq);
+        walked += page.len();
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let memory = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or(name).to_owned();
+    println!(
+        "  opened in {} ms, replayed {}, rebuilt {:?}; walked {walked}; {} {}",
+        opened.as_millis(),
+        report.replayed,
+        report.rebuilt,
+        memory("VmRSS"),
+        memory("VmHWM")
+    );
+}
+
+fn fill(path: &Path) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
+    let options = Options { create: true, max_documents: u64::MAX, ..Options::new(clock) };
+    let (opened, _) = Store::open(path, options, &mut |_| {}).unwrap();
+    let next = Arc::new(AtomicU64::new(0));
+    while opened.counts().waiting < WAITING {
+        runtime.block_on(store(&opened, &next, 64));
+    }
+    runtime.block_on(opened.close());
+}
+
+fn measure_starts() {
+    let dir = tempfile::tempdir_in(place()).unwrap();
+    let path = dir.path().join("store");
+    fill(&path);
+    let run = |what: &str| {
+        println!("{what}:");
+        let child =
+            std::process::Command::new(std::env::current_exe().unwrap()).arg("open").arg(&path).status();
+        assert!(child.unwrap().success());
+    };
+    run("closed well");
+    run("ended without a close");
+    let bytes = std::fs::metadata(path.join("sled/db")).unwrap().len();
+    println!("sled/db has {} KiB", bytes >> 10);
+    std::fs::remove_dir_all(path.join("sled")).unwrap();
+    run("index lost");
+}
+
+/// On the disk that is to be measured: /tmp may be memory.
+fn place() -> std::path::PathBuf {
+    std::env::var_os("STORE_BENCH_DIR").map_or_else(|| std::env::current_dir().unwrap(), Into::into)
+}
+
 fn main() {
-    // On the disk that is to be measured: /tmp may be memory.
-    let place =
-        std::env::var_os("STORE_BENCH_DIR").map_or_else(|| std::env::current_dir().unwrap(), Into::into);
-    let dir = tempfile::tempdir_in(place).unwrap();
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["open", dir] => start_of_a_store(Path::new(dir)),
+        ["fill", dir] => fill(Path::new(dir)),
+        ["start", ..] => measure_starts(),
+        _ => compare(),
+    }
+}
+
+fn compare() {
+    let dir = tempfile::tempdir_in(place()).unwrap();
     let file = zero_filled(&dir.path().join("limit"));
     let block = AtomicU64::new(0);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();

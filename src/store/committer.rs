@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 use crate::queue::{Seq, Status};
 use crate::store::checkpoint::flush_and_sync;
 use crate::store::codec::{length_u32, length_u64, length_usize};
-use crate::store::effect::{Binding, Effect};
+use crate::store::effect::Effect;
 use crate::store::entry::Entry;
-use crate::store::error::CommitError;
+use crate::store::error::{CommitError, ReadError};
 use crate::store::fold::{Changes, Placed, after, subject};
 use crate::store::group::{BLOCK, HEADER, Header, OVERHEAD, Sums, seal};
 use crate::store::inbox::{Mail, Request};
@@ -21,9 +21,8 @@ use crate::store::index::IndexError;
 use crate::store::journal::Writer;
 use crate::store::keys::checkpoint_bytes;
 use crate::store::options::{Committed, Options};
-use crate::store::record::{
-    KEY_MAX, Kind, Located, NewRecord, ORIGIN_MAX, encode_record, encoded_bound, sha256,
-};
+use crate::store::record::{Kind, Located, NewRecord, encode_record, encoded_bound, sha256};
+use crate::store::rules::{check_form, judge_step};
 use crate::store::shared::Shared;
 use crate::store::standing::{Base, Checkpoint, Standing};
 
@@ -204,9 +203,11 @@ impl Committer {
             let mut draft: Option<Draft> = None;
             while let Some(request) = requests.front() {
                 let bytes = request.records.iter().map(encoded_bound).fold(0, usize::saturating_add);
-                let considered = self
-                    .consider(draft.as_ref(), request, bytes)
-                    .map_err(|error| self.index_broke(&error))?;
+                let considered = match self.consider(draft.as_ref(), request, bytes) {
+                    Ok(considered) => considered,
+                    Err(ReadError::Index(what)) => return Err(self.index_broke(&IndexError(what))),
+                    Err(error) => Considered::Refused(CommitError::Unreadable(error)),
+                };
                 if matches!(considered, Considered::Take(_))
                     && draft.as_ref().is_some_and(|draft| !self.fits(draft, bytes))
                 {
@@ -256,7 +257,7 @@ impl Committer {
         draft: Option<&Draft>,
         request: &Request,
         bytes: usize,
-    ) -> Result<Considered, IndexError> {
+    ) -> Result<Considered, ReadError> {
         if let Err(why) = check_form(&request.records) {
             return Ok(Considered::Refused(why));
         }
@@ -307,10 +308,10 @@ impl Committer {
         Ok(Considered::Take(steps))
     }
 
-    fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, IndexError> {
+    fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, ReadError> {
         match changes.and_then(|changes| changes.entry(document)) {
             Some(entry) => Ok(Some(entry.clone())),
-            None => self.shared.index.entry(document),
+            None => self.shared.entry(document),
         }
     }
 
@@ -524,66 +525,4 @@ pub(crate) fn own_record(options: &Options, kind: Kind, body: Vec<u8>) -> NewRec
 fn answer(request: Request, result: Result<Vec<Committed>, CommitError>) {
     // The caller may have gone; what is committed stays committed.
     let _ = request.answer.send(result);
-}
-
-/// The rules that need no look at anything but the records.
-fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
-    let invalid = |what| Err(CommitError::Invalid(what));
-    if records.is_empty() {
-        return invalid("no record");
-    }
-    let documents = records.iter().filter(|record| matches!(record.effect, Effect::Document { .. })).count();
-    if documents > 1 {
-        return invalid("more than one document");
-    }
-    for record in records {
-        if record.kind.is_own() {
-            return invalid("a kind that the store alone writes");
-        }
-        if record.origin.len() > ORIGIN_MAX {
-            return invalid("the origin is too long");
-        }
-        if record.kind == Kind::Sale && record.signature.is_none() {
-            return invalid("a sale is not signed");
-        }
-        let (key, sign) = match &record.effect {
-            Effect::Document { key, .. } => (key.len(), 0),
-            Effect::Moved { binding: Binding::Used { sign }, .. } => (1, sign.len()),
-            Effect::Series { last: Some(last), .. } => (1, last.sign.len()),
-            _ => (1, 0),
-        };
-        if key == 0 || key > KEY_MAX {
-            return invalid("the key is empty or too long");
-        }
-        if sign > 255 {
-            return invalid("KRA's signature is too long");
-        }
-    }
-    Ok(())
-}
-
-/// Whether an effect may follow on a document's standing; then its standing after it, and the number that `Used` means.
-fn judge_step(
-    effect: &Effect,
-    finished: bool,
-    bound: Option<u64>,
-) -> Result<(bool, Option<u64>, Option<u64>), &'static str> {
-    if finished {
-        return Err("is unknown or finished");
-    }
-    match effect {
-        Effect::Bound { number, .. } => Ok((false, Some(*number), None)),
-        Effect::Moved { status, binding, .. } => {
-            let finished = status.is_finished();
-            match binding {
-                Binding::Keep => Ok((finished, bound, None)),
-                Binding::Release => Ok((finished, None, None)),
-                Binding::Used { .. } => match bound {
-                    Some(number) => Ok((finished, bound, Some(number))),
-                    None => Err("has no number that could have been used"),
-                },
-            }
-        }
-        Effect::None | Effect::Document { .. } | Effect::Series { .. } => Ok((false, bound, None)),
-    }
 }

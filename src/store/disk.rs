@@ -5,6 +5,9 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+/// Zeros are written in pieces of this many bytes.
+const ZEROS: usize = 32 << 10;
+
 /// A directory of files. No subdirectories.
 pub(crate) trait Disk: Send + Sync {
     /// Names and lengths of its files.
@@ -115,4 +118,16 @@ impl DiskFile for File {
     fn length(&self) -> io::Result<u64> {
         self.metadata().map(|metadata| metadata.len())
     }
+}
+
+/// Fills a file with zeros from one byte to another.
+pub(crate) fn write_zeros(file: &dyn DiskFile, from: u64, to: u64) -> io::Result<()> {
+    let zeros = [0; ZEROS];
+    let mut at = from;
+    while at < to {
+        let chunk = &zeros[..usize::try_from(to - at).unwrap_or(ZEROS).min(ZEROS)];
+        file.write_at(chunk, at)?;
+        at += super::codec::length_u64(chunk.len());
+    }
+    Ok(())
 }

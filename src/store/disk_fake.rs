@@ -85,6 +85,11 @@ impl FakeDisk {
         state.fault = Some((state.operations + nth, fault));
     }
 
+    /// How many operations that change or sync something there have been.
+    pub(crate) fn operations(&self) -> u64 {
+        self.state().operations
+    }
+
     /// Whether the planned fault has come.
     pub(crate) fn faulted(&self) -> bool {
         let state = self.state();

@@ -3,7 +3,11 @@
 use crate::queue::{Seq, Status};
 use crate::store::codec::{Put, Take};
 use crate::store::effect::{status_code, status_from};
-use crate::store::record::{Located, Malformed, Stamp};
+use crate::store::record::{Located, Malformed, SaleHeader, Stamp};
+
+const TRIED: u8 = 1;
+const BOUND: u8 = 2;
+const OUTCOME: u8 = 4;
 
 /// A document as the index knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,21 +43,34 @@ pub struct Bound {
     pub at: Located,
 }
 
-/// A document's rows in the trees: exactly one of `open` and a full `by_key` value holds its standing.
+/// A document as a tree has it: where its sale is, and how it stands. The rest is in the sale's record, so that the row of a
+/// waiting document is small enough to lie inside sled's nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) seq: Seq,
+    pub(crate) at: Located,
+    pub(crate) status: Status,
+    pub(crate) bound: Option<Bound>,
+    pub(crate) attempts: u32,
+    pub(crate) unsure_sends: u32,
+    pub(crate) outcome: Option<Located>,
+}
+
+/// A document's values in the trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rows {
-    /// The value in `by_key`, under [`Entry::key`].
+    /// In `by_key`, under [`Entry::key`].
     pub(crate) key: Vec<u8>,
-    /// While it is unfinished: its values in `queue` and `state`, under [`seq_key`].
-    pub(crate) open: Option<(Vec<u8>, Vec<u8>)>,
+    /// While it is unfinished: in `queue`, under [`seq_key`].
+    pub(crate) open: Option<Vec<u8>>,
 }
 
 /// What a value in `by_key` says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Keyed {
-    /// Unfinished: look in `queue` and `state`.
+    /// Unfinished: look in `queue`.
     Open(Seq),
-    Finished(Box<Entry>),
+    Finished(Row),
 }
 
 /// A running number as a key: in order of acceptance.
@@ -64,47 +81,29 @@ pub(crate) const fn seq_key(seq: Seq) -> [u8; 8] {
 impl Entry {
     /// All its rows; a pure function of the entry, so that the same journal always gives the same trees.
     pub(crate) fn rows(&self) -> Rows {
-        let mut key = Vec::with_capacity(160);
-        if self.status.is_finished() {
-            key.put_u8(1);
-            key.put_u64(self.seq);
-            self.put_header(&mut key, false);
-            self.put_standing(&mut key);
-            return Rows { key, open: None };
-        }
-        key.put_u8(0);
-        key.put_u64(self.seq);
-        let mut header = Vec::with_capacity(160);
-        self.put_header(&mut header, true);
         let mut standing = Vec::with_capacity(64);
         self.put_standing(&mut standing);
-        Rows { key, open: Some((header, standing)) }
-    }
-
-    /// The segments whose bytes are needed while it is unfinished.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = u32> {
-        let outcome = self.outcome.map(|at| at.segment);
-        [Some(self.at.segment), self.bound.map(|bound| bound.at.segment), outcome].into_iter().flatten()
-    }
-
-    fn put_header(&self, out: &mut Vec<u8>, with_key: bool) {
-        if with_key {
-            out.put_short(self.key.as_bytes());
+        let finished = self.status.is_finished();
+        let mut key = vec![u8::from(finished)];
+        key.put_u64(self.seq);
+        if finished {
+            key.append(&mut standing);
+            Rows { key, open: None }
+        } else {
+            Rows { key, open: Some(standing) }
         }
-        out.extend_from_slice(&self.content);
-        out.put_i64(self.accepted.wall_ms);
-        out.extend_from_slice(&self.accepted.boot);
-        out.put_u64(self.accepted.monotonic_ms);
-        out.put_u8(u8::from(self.accepted.synchronised));
-        put_located(out, self.at);
     }
 
     fn put_standing(&self, out: &mut Vec<u8>) {
+        put_located(out, self.at);
         out.put_u8(status_code(self.status));
-        out.put_u32(self.attempts);
-        out.put_u32(self.unsure_sends);
-        let holds = u8::from(self.bound.is_some()) | (u8::from(self.outcome.is_some()) << 1);
-        out.put_u8(holds);
+        let tried = self.attempts > 0 || self.unsure_sends > 0;
+        let holds = [(tried, TRIED), (self.bound.is_some(), BOUND), (self.outcome.is_some(), OUTCOME)];
+        out.put_u8(holds.into_iter().filter(|(holds, _)| *holds).map(|(_, flag)| flag).sum());
+        if tried {
+            out.put_u32(self.attempts);
+            out.put_u32(self.unsure_sends);
+        }
         if let Some(bound) = self.bound {
             out.put_u64(bound.number);
             put_located(out, bound.at);
@@ -113,68 +112,70 @@ impl Entry {
             put_located(out, outcome);
         }
     }
+
+    /// The part that the trees hold.
+    pub(crate) fn row(&self) -> Row {
+        Row {
+            seq: self.seq,
+            at: self.at,
+            status: self.status,
+            bound: self.bound,
+            attempts: self.attempts,
+            unsure_sends: self.unsure_sends,
+            outcome: self.outcome,
+        }
+    }
 }
 
-/// Reads the rows of an unfinished document back.
-pub(crate) fn open_entry(seq: Seq, header: &[u8], standing: &[u8]) -> Result<Entry, Malformed> {
-    let mut take = Take(header);
-    let key = take.text()?;
-    let mut entry = take_header(&mut take, seq, key)?;
-    take.end()?;
-    let mut take = Take(standing);
-    take_standing(&mut take, &mut entry)?;
-    take.end()?;
-    Ok(entry)
+impl Row {
+    /// With what its sale's record says.
+    pub(crate) fn with(self, sale: SaleHeader) -> Entry {
+        let Self { seq, at, status, bound, attempts, unsure_sends, outcome } = self;
+        let SaleHeader { key, content, accepted } = sale;
+        Entry { seq, key, content, status, accepted, at, bound, attempts, unsure_sends, outcome }
+    }
+
+    /// The segments whose bytes are needed while it is unfinished.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = u32> {
+        let outcome = self.outcome.map(|at| at.segment);
+        [Some(self.at.segment), self.bound.map(|bound| bound.at.segment), outcome].into_iter().flatten()
+    }
+}
+
+/// Reads the row of an unfinished document back.
+pub(crate) fn open_row(seq: Seq, value: &[u8]) -> Result<Row, Malformed> {
+    take_row(seq, Take(value))
 }
 
 /// Reads a value of `by_key` back.
-pub(crate) fn keyed(key: &[u8], value: &[u8]) -> Result<Keyed, Malformed> {
+pub(crate) fn keyed(value: &[u8]) -> Result<Keyed, Malformed> {
     let mut take = Take(value);
     let finished = take.flag()?;
     let seq = take.u64()?;
-    if !finished {
-        take.end()?;
-        return Ok(Keyed::Open(seq));
+    if finished {
+        return take_row(seq, take).map(Keyed::Finished);
     }
-    let key = std::str::from_utf8(key).map_err(|_| Malformed("a key is not UTF-8"))?.to_owned();
-    let mut entry = take_header(&mut take, seq, key)?;
-    take_standing(&mut take, &mut entry)?;
     take.end()?;
-    Ok(Keyed::Finished(Box::new(entry)))
+    Ok(Keyed::Open(seq))
 }
 
-fn take_header(take: &mut Take<'_>, seq: Seq, key: String) -> Result<Entry, Malformed> {
-    Ok(Entry {
-        seq,
-        key,
-        content: take.array()?,
-        accepted: Stamp {
-            wall_ms: take.i64()?,
-            boot: take.array()?,
-            monotonic_ms: take.u64()?,
-            synchronised: take.flag()?,
-        },
-        at: take_located(take)?,
-        status: Status::Pending,
-        bound: None,
-        attempts: 0,
-        unsure_sends: 0,
-        outcome: None,
-    })
-}
-
-fn take_standing(take: &mut Take<'_>, entry: &mut Entry) -> Result<(), Malformed> {
-    entry.status = status_from(take.u8()?)?;
-    entry.attempts = take.u32()?;
-    entry.unsure_sends = take.u32()?;
+fn take_row(seq: Seq, mut take: Take<'_>) -> Result<Row, Malformed> {
+    let at = take_located(&mut take)?;
+    let status = status_from(take.u8()?)?;
+    let mut row = Row { seq, at, status, bound: None, attempts: 0, unsure_sends: 0, outcome: None };
     let holds = take.u8()?;
-    if holds & 1 != 0 {
-        entry.bound = Some(Bound { number: take.u64()?, at: take_located(take)? });
+    if holds & TRIED != 0 {
+        row.attempts = take.u32()?;
+        row.unsure_sends = take.u32()?;
     }
-    if holds & 2 != 0 {
-        entry.outcome = Some(take_located(take)?);
+    if holds & BOUND != 0 {
+        row.bound = Some(Bound { number: take.u64()?, at: take_located(&mut take)? });
     }
-    Ok(())
+    if holds & OUTCOME != 0 {
+        row.outcome = Some(take_located(&mut take)?);
+    }
+    take.end()?;
+    Ok(row)
 }
 
 pub(crate) fn put_located(out: &mut Vec<u8>, at: Located) {
@@ -213,16 +214,26 @@ mod tests {
         for status in [Status::Pending, Status::Parked, Status::Rejected, Status::AcceptedNoProof] {
             let entry = entry(status);
             let rows = entry.rows();
-            let (header, standing) = rows.open.unwrap();
-            assert!(header.len() < 120, "{}", header.len());
-            assert_eq!(open_entry(41, &header, &standing).unwrap(), entry);
-            assert_eq!(keyed(b"A-17", &rows.key).unwrap(), Keyed::Open(41));
+            assert_eq!(open_row(41, &rows.open.unwrap()).unwrap(), entry.row());
+            assert_eq!(keyed(&rows.key).unwrap(), Keyed::Open(41));
         }
         for status in [Status::Signed, Status::Settled, Status::NotFiscal] {
             let entry = Entry { bound: None, ..entry(status) };
             let rows = entry.rows();
             assert_eq!(rows.open, None);
-            assert_eq!(keyed(b"A-17", &rows.key).unwrap(), Keyed::Finished(Box::new(entry)));
+            assert_eq!(keyed(&rows.key).unwrap(), Keyed::Finished(entry.row()));
+            let sale =
+                SaleHeader { key: entry.key.clone(), content: entry.content, accepted: entry.accepted };
+            assert_eq!(entry.row().with(sale), entry);
         }
+    }
+
+    #[test]
+    fn what_waits_lies_inside_sleds_nodes() {
+        // sled keeps up to 22 bytes without an allocation of their own.
+        let waiting =
+            Entry { bound: None, outcome: None, attempts: 0, unsure_sends: 0, ..entry(Status::Pending) };
+        let rows = waiting.rows();
+        assert!(rows.open.unwrap().len() <= 22 && rows.key.len() <= 22);
     }
 }

@@ -131,6 +131,9 @@ pub enum CommitError {
     /// The store is being closed.
     #[error("the store is being closed")]
     Stopping,
+    /// What is known of a document that the commit names cannot be read; the other documents are not touched by it.
+    #[error(transparent)]
+    Unreadable(ReadError),
     /// The records do not fit into one segment.
     #[error("{bytes} bytes in one commit, at most {limit} are possible")]
     TooLarge {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::queue::{Seq, Status};
 use crate::store::effect::{Binding, Effect};
-use crate::store::entry::{Bound, Entry, seq_key};
+use crate::store::entry::{Bound, Entry, Row, seq_key};
 use crate::store::group::Sums;
 use crate::store::options::Counts;
 use crate::store::record::{Kind, Located, Stamp};
@@ -122,16 +122,14 @@ impl Changes {
             if let Some(before) = before {
                 let rows = before.rows();
                 sums.keys.remove(before.key.as_bytes(), &rows.key);
-                if let Some((header, standing)) = rows.open {
-                    sums.queue.remove(&seq_key(before.seq), &header);
-                    sums.state.remove(&seq_key(before.seq), &standing);
+                if let Some(row) = rows.open {
+                    sums.queue.remove(&seq_key(before.seq), &row);
                 }
             }
             let rows = after.rows();
             sums.keys.add(after.key.as_bytes(), &rows.key);
-            if let Some((header, standing)) = rows.open {
-                sums.queue.add(&seq_key(after.seq), &header);
-                sums.state.add(&seq_key(after.seq), &standing);
+            if let Some(row) = rows.open {
+                sums.queue.add(&seq_key(after.seq), &row);
             }
         }
         sums
@@ -159,14 +157,14 @@ impl Tally {
     pub(crate) fn apply(&mut self, changes: &Changes) {
         for change in changes.iter() {
             if let Some(before) = &change.before {
-                self.uncount(before);
+                self.uncount(&before.row());
             }
-            self.count(&change.after);
+            self.count(&change.after.row());
         }
     }
 
     /// One more unfinished document; a finished one changes nothing.
-    pub(crate) fn count(&mut self, entry: &Entry) {
+    pub(crate) fn count(&mut self, entry: &Row) {
         if entry.status.is_finished() {
             return;
         }
@@ -184,7 +182,7 @@ impl Tally {
         }
     }
 
-    fn uncount(&mut self, entry: &Entry) {
+    fn uncount(&mut self, entry: &Row) {
         if entry.status.is_finished() {
             return;
         }
@@ -203,7 +201,7 @@ impl Tally {
         }
     }
 
-    fn counters(&mut self, entry: &Entry) -> [Option<&mut u64>; 2] {
+    fn counters(&mut self, entry: &Row) -> [Option<&mut u64>; 2] {
         match entry.status {
             Status::Pending if entry.unsure_sends > 0 => [Some(&mut self.waiting), Some(&mut self.in_doubt)],
             Status::Pending => [Some(&mut self.waiting), None],
@@ -298,7 +296,7 @@ mod tests {
         sums = last.sums_after(sums);
         tally.apply(&last);
         assert_eq!(tally, Tally::default());
-        assert_eq!((sums.queue, sums.state), (Sums::default().queue, Sums::default().state));
+        assert_eq!(sums.queue, Sums::default().queue);
         assert_eq!(sums.keys.count, 1);
         assert_eq!(last.newly_queued(), 0);
     }

@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use ring::rand::SecureRandom;
 
-use crate::store::codec::{length_u64, length_usize};
+use crate::store::codec::length_u64;
 use crate::store::committer::own_record;
-use crate::store::disk::{Disk, RealDisk};
+use crate::store::disk::{Disk, RealDisk, write_zeros};
 use crate::store::group::{HEADER, Header, Sums, seal};
 use crate::store::hardware::hardware_identifiers;
 use crate::store::journal::segment_name;
@@ -88,8 +88,7 @@ pub(crate) fn write_first_segment(disk: &dyn Disk, signer: &Signer, options: &Op
 
     let file = disk.create(&segment_name(1))?;
     file.write_at(&buffer, 0)?;
-    let rest = vec![0; length_usize(options.segment_size).saturating_sub(buffer.len())];
-    file.write_at(&rest, length_u64(buffer.len()))?;
+    write_zeros(&*file, length_u64(buffer.len()), u64::from(options.segment_size))?;
     file.sync_data()?;
     disk.sync_names()
 }

@@ -53,13 +53,12 @@ fn row_hash(key: &[u8], value: &[u8]) -> u128 {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sums {
     pub(crate) queue: TreeSum,
-    pub(crate) state: TreeSum,
     pub(crate) keys: TreeSum,
 }
 
 impl Sums {
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        for tree in [self.queue, self.state, self.keys] {
+        for tree in [self.queue, self.keys] {
             out.put_u64(tree.count);
             out.put_u128(tree.sum);
         }
@@ -67,7 +66,7 @@ impl Sums {
 
     pub(crate) fn take(take: &mut Take<'_>) -> Result<Self, Malformed> {
         let mut tree = || Ok(TreeSum { count: take.u64()?, sum: take.u128()? });
-        Ok(Self { queue: tree()?, state: tree()?, keys: tree()? })
+        Ok(Self { queue: tree()?, keys: tree()? })
     }
 }
 
@@ -163,6 +162,14 @@ pub(crate) fn look(bytes: &[u8], journal: Option<&[u8; 16]>) -> AtBlock {
     match bytes.get(..length_usize(header.length)) {
         Some(group) if group.len() >= OVERHEAD && crc_holds(group) => AtBlock::Whole(header),
         _ => AtBlock::Torn(header),
+    }
+}
+
+/// The header at a block boundary, if there is one of this journal; its group may be torn.
+pub(crate) fn header_at(bytes: &[u8], journal: &[u8; 16]) -> Option<Header> {
+    match look(bytes, Some(journal)) {
+        AtBlock::Torn(header) | AtBlock::Whole(header) => Some(header),
+        AtBlock::Nothing | AtBlock::Foreign | AtBlock::Newer => None,
     }
 }
 

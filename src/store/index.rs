@@ -2,15 +2,17 @@
 //!
 //! | tree | key | value | written when |
 //! |---|---|---|---|
-//! | `queue` | running number | key, content hash, acceptance, place of the sale | accepted; removed when finished |
-//! | `state` | running number | status, attempts, number, place of the outcome | each step; removed when finished |
-//! | `by_key` | the register's number | running number; the whole entry once finished | accepted, finished |
+//! | `queue` | running number / 32 | of each: place of the sale, status, attempts, number, place of the outcome | each step; removed when finished |
+//! | `by_key` | the register's number | running number; once finished, the row of `queue` too | accepted, finished |
 //! | `meta` | `applied`, `format`, `journal` | last applied record, layout, journal id | each group, once, once |
 //!
-//! A reader beside the committer sees a document whole: rows of a new one are written `state`, `queue`, `by_key`, those of
-//! a finished one `by_key`, `queue`, `state`.
+//! Key, content hash and time of a document are read from its sale's record: rows are small, and 32 of `queue` are
+//! packed into one of sled's, which is what decides how much memory 100,000 waiting documents take.
+//!
+//! A reader beside the committer sees a document whole: a new one is put into `queue` first, a finished one into `by_key`.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::ops::Bound as Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,9 +20,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sled::{Db, IVec, Tree};
 
 use crate::queue::Seq;
-use crate::store::entry::{Entry, Keyed, keyed, open_entry, seq_key};
+use crate::store::bucket::{Bucket, bucket_of};
+use crate::store::entry::{Keyed, Row, keyed, open_row, seq_key};
 use crate::store::fold::{Change, Changes, Tally};
-use crate::store::group::{Sums, TreeSum};
+use crate::store::group::TreeSum;
 
 const FORMAT: u64 = 1;
 
@@ -34,7 +37,6 @@ pub(crate) struct Index {
     path: PathBuf,
     db: Db,
     queue: Tree,
-    state: Tree,
     by_key: Tree,
     meta: Tree,
     /// The first error: after one, a handle's reads may quietly stop short, so nothing more is asked.
@@ -51,6 +53,9 @@ struct KeyWalk {
     expected: TreeSum,
     running: bool,
 }
+
+/// For each bucket the rows to put in or take out.
+type BucketChanges = BTreeMap<Seq, Vec<(Seq, Option<Vec<u8>>)>>;
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -73,15 +78,16 @@ impl Index {
     fn open_inside(path: &Path, journal: &[u8; 16]) -> Result<Self, IndexError> {
         let db = sled::Config::new()
             .path(path)
-            .cache_capacity(4 << 20)
+            // It bounds the rows' own bytes only; all the rest that sled keeps for a page comes on top.
+            .cache_capacity(1 << 20)
             .flush_every_ms(Some(500))
             .mode(sled::Mode::LowSpace)
             .open()
             .map_err(said)?;
         let tree = |name: &str| db.open_tree(name).map_err(said);
-        let (queue, state, by_key, meta) = (tree("queue")?, tree("state")?, tree("by_key")?, tree("meta")?);
+        let (queue, by_key, meta) = (tree("queue")?, tree("by_key")?, tree("meta")?);
         match (meta.get("format").map_err(said)?, meta.get("journal").map_err(said)?) {
-            (None, None) if queue.is_empty() && state.is_empty() && by_key.is_empty() => {
+            (None, None) if queue.is_empty() && by_key.is_empty() => {
                 meta.insert("format", &FORMAT.to_be_bytes()).map_err(said)?;
                 meta.insert("journal", journal).map_err(said)?;
             }
@@ -96,7 +102,6 @@ impl Index {
             path: path.to_owned(),
             db,
             queue,
-            state,
             by_key,
             meta,
             dead: Mutex::default(),
@@ -110,24 +115,23 @@ impl Index {
     }
 
     /// An unfinished document.
-    pub(crate) fn entry(&self, seq: Seq) -> Result<Option<Entry>, IndexError> {
+    pub(crate) fn row(&self, seq: Seq) -> Result<Option<Row>, IndexError> {
         self.ask(|| {
-            let Some(header) = self.queue.get(seq_key(seq)).map_err(said)? else { return Ok(None) };
-            let Some(standing) = self.state.get(seq_key(seq)).map_err(said)? else { return Ok(None) };
-            open_entry(seq, &header, &standing).map(Some).map_err(said)
+            let bucket = self.bucket(bucket_of(seq))?;
+            bucket.row(seq).map(|row| open_row(seq, row).map_err(said)).transpose()
         })
     }
 
     /// Any document, by the register's own number.
-    pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, IndexError> {
+    pub(crate) fn find(&self, key: &str) -> Result<Option<Row>, IndexError> {
         // A document that finishes between two looks is found finished at the next one.
         for _ in 0..4 {
             let Some(value) = self.ask(|| self.by_key.get(key).map_err(said))? else { return Ok(None) };
-            match keyed(key.as_bytes(), &value).map_err(said)? {
-                Keyed::Finished(entry) => return Ok(Some(*entry)),
+            match keyed(&value).map_err(said).or_else(|error| self.fail(error))? {
+                Keyed::Finished(row) => return Ok(Some(row)),
                 Keyed::Open(seq) => {
-                    if let Some(entry) = self.entry(seq)? {
-                        return Ok(Some(entry));
+                    if let Some(row) = self.row(seq)? {
+                        return Ok(Some(row));
                     }
                 }
             }
@@ -136,18 +140,19 @@ impl Index {
     }
 
     /// Unfinished documents after `after`, in order of acceptance.
-    pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, IndexError> {
+    pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Row>, IndexError> {
         self.ask(|| {
-            let from = after.map_or(Range::Unbounded, |seq| Range::Excluded(seq_key(seq)));
+            let from = seq_key(after.map_or(0, bucket_of));
             let mut found = Vec::new();
-            for row in self.queue.range((from, Range::Unbounded)) {
+            for bucket in self.queue.range(from..) {
                 if found.len() >= limit {
                     break;
                 }
-                let (key, header) = row.map_err(said)?;
-                let seq = seq_of(&key)?;
-                if let Some(standing) = self.state.get(&key).map_err(said)? {
-                    found.push(open_entry(seq, &header, &standing).map_err(said)?);
+                let (key, value) = bucket.map_err(said)?;
+                for (seq, row) in Bucket::decode(&value).map_err(said)?.rows(seq_of(&key)?) {
+                    if after.is_none_or(|after| seq > after) && found.len() < limit {
+                        found.push(open_row(seq, row).map_err(said)?);
+                    }
                 }
             }
             Ok(found)
@@ -158,9 +163,11 @@ impl Index {
     pub(crate) fn applied(&self) -> Result<Seq, IndexError> {
         self.ask(|| {
             let applied = self.meta.get("applied").map_err(said)?;
-            let last = self.queue.last().map_err(said)?;
             let applied = applied.map_or(Ok(0), |value| seq_of(&value))?;
-            Ok(last.map_or(Ok(0), |(key, _)| seq_of(&key))?.max(applied))
+            let Some((key, value)) = self.queue.last().map_err(said)? else { return Ok(applied) };
+            let bucket = Bucket::decode(&value).map_err(said)?;
+            let last = bucket.rows(seq_of(&key)?).last().map_or(0, |(seq, _)| seq);
+            Ok(last.max(applied))
         })
     }
 
@@ -171,12 +178,26 @@ impl Index {
         }
         self.ask(|| {
             let mut shown = 0;
-            for change in changes.iter() {
-                self.apply_one(change)?;
-                if !change.after.status.is_finished() {
-                    shown = shown.max(change.after.seq);
+            let mut opened = BucketChanges::new();
+            let mut closed = BucketChanges::new();
+            let mut keys = Vec::new();
+            for Change { before, after } in changes.iter() {
+                let rows = after.rows();
+                if rows.open.is_some() {
+                    shown = shown.max(after.seq);
+                    opened.entry(bucket_of(after.seq)).or_default().push((after.seq, rows.open));
+                } else {
+                    closed.entry(bucket_of(after.seq)).or_default().push((after.seq, None));
+                }
+                if before.as_ref().is_none_or(|before| before.rows().key != rows.key) {
+                    keys.push((after.key.as_bytes(), rows.key));
                 }
             }
+            self.put_rows(opened)?;
+            for (key, value) in keys {
+                self.put_key(key, &value)?;
+            }
+            self.put_rows(closed)?;
             // A new document's own row shows how far the index is; the mark is for the other records.
             if shown < applied {
                 self.meta.insert("applied", &seq_key(applied)).map_err(said)?;
@@ -185,34 +206,24 @@ impl Index {
         })
     }
 
-    fn apply_one(&self, Change { before, after }: &Change) -> Result<(), IndexError> {
-        let seq = seq_key(after.seq);
-        let old = before.as_ref().map(Entry::rows);
-        let new = after.rows();
-        if let Some((header, standing)) = &new.open {
-            self.state.insert(seq, standing.as_slice()).map_err(said)?;
-            if old.as_ref().and_then(|rows| rows.open.as_ref()).is_none_or(|(old, _)| old != header) {
-                self.queue.insert(seq, header.as_slice()).map_err(said)?;
+    fn put_rows(&self, buckets: BucketChanges) -> Result<(), IndexError> {
+        for (number, rows) in buckets {
+            let mut bucket = self.bucket(number)?;
+            for (seq, row) in rows {
+                bucket.set(seq, row);
+            }
+            if bucket.is_empty() {
+                self.queue.remove(seq_key(number)).map_err(said)?;
+            } else {
+                self.queue.insert(seq_key(number), bucket.encode()).map_err(said)?;
             }
         }
-        if old.as_ref().is_none_or(|old| old.key != new.key) {
-            self.put_key(after.key.as_bytes(), &new.key)?;
-        }
-        if new.open.is_none() {
-            self.forget_open(after.seq)?;
-        }
         Ok(())
     }
 
-    fn forget_open(&self, seq: Seq) -> Result<(), IndexError> {
-        self.queue.remove(seq_key(seq)).map_err(said)?;
-        self.state.remove(seq_key(seq)).map_err(said)?;
-        Ok(())
-    }
-
-    /// In a replay: the record's document is no longer unfinished, whatever half of its rows is still there.
-    pub(crate) fn clear_finished(&self, seq: Seq) -> Result<(), IndexError> {
-        self.ask(|| self.forget_open(seq))
+    fn bucket(&self, number: Seq) -> Result<Bucket, IndexError> {
+        let value = self.queue.get(seq_key(number)).map_err(said)?;
+        value.map_or_else(|| Ok(Bucket::default()), |value| Bucket::decode(&value).map_err(said))
     }
 
     fn put_key(&self, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
@@ -233,29 +244,19 @@ impl Index {
         Ok(())
     }
 
-    /// Walks `queue` and `state` whole: their sums, and the counts over the documents.
-    pub(crate) fn survey(&self) -> Result<(Sums, Tally), IndexError> {
+    /// Walks `queue` whole: its sum, and the counts over the documents.
+    pub(crate) fn survey(&self) -> Result<(TreeSum, Tally), IndexError> {
         self.ask(|| {
-            let mut sums = Sums::default();
+            let mut sum = TreeSum::default();
             let mut tally = Tally::default();
-            let mut states = self.state.iter();
             for row in &self.queue {
-                let (key, header) = row.map_err(said)?;
-                let Some(state) = states.next() else {
-                    return Err(IndexError("`state` has fewer documents than `queue`".into()));
-                };
-                let (state_key, standing) = state.map_err(said)?;
-                if state_key != key {
-                    return Err(IndexError("`queue` and `state` hold different documents".into()));
+                let (key, value) = row.map_err(said)?;
+                for (seq, row) in Bucket::decode(&value).map_err(said)?.rows(seq_of(&key)?) {
+                    sum.add(&seq_key(seq), row);
+                    tally.count(&open_row(seq, row).map_err(said)?);
                 }
-                sums.queue.add(&key, &header);
-                sums.state.add(&key, &standing);
-                tally.count(&open_entry(seq_of(&key)?, &header, &standing).map_err(said)?);
             }
-            if states.next().is_some() {
-                return Err(IndexError("`state` has more documents than `queue`".into()));
-            }
-            Ok((sums, tally))
+            Ok((sum, tally))
         })
     }
 
@@ -265,9 +266,9 @@ impl Index {
             let mut lost = Vec::new();
             for row in &self.by_key {
                 let (key, value) = row.map_err(said)?;
-                let document = match keyed(&key, &value).map_err(said)? {
+                let document = match keyed(&value).map_err(said)? {
                     Keyed::Open(document) => document,
-                    Keyed::Finished(entry) => entry.seq,
+                    Keyed::Finished(row) => row.seq,
                 };
                 if document > seq {
                     lost.push(String::from_utf8_lossy(&key).into_owned());
@@ -357,8 +358,10 @@ mod tests {
     use crate::queue::Status;
     use crate::store::disk_fake::Random;
     use crate::store::effect::{Binding, Effect};
-    use crate::store::record::{Kind, Located, Stamp};
-    use crate::store::recovery::fold_light;
+    use crate::store::entry::Entry;
+    use crate::store::fold::{Placed, after};
+    use crate::store::record::{Kind, Located, SaleHeader, Stamp};
+    use crate::store::reindex::fold_light;
     use crate::store::replay::Light;
 
     const JOURNAL: [u8; 16] = [2; 16];
@@ -397,18 +400,22 @@ mod tests {
         found
     }
 
+    /// What the journal would say of the sale.
+    fn complete(row: Row) -> Result<Entry, IndexError> {
+        let sale = SaleHeader { key: format!("K{}", row.seq), content: [1; 32], accepted: Stamp::default() };
+        Ok(row.with(sale))
+    }
+
     fn replay(index: &Index, records: &[Light]) {
         let mut changes = Changes::default();
         for record in records {
-            fold_light(index, &mut changes, record).unwrap();
+            fold_light(index, &complete, &mut changes, record).unwrap();
         }
         index.apply(&changes, records.last().map_or(0, |record| record.seq)).unwrap();
     }
 
     fn everything(index: &Index) -> Vec<Vec<(IVec, IVec)>> {
-        [&index.queue, &index.state, &index.by_key]
-            .map(|tree| tree.iter().map(Result::unwrap).collect())
-            .into()
+        [&index.queue, &index.by_key].map(|tree| tree.iter().map(Result::unwrap).collect()).into()
     }
 
     #[test]
@@ -427,13 +434,24 @@ mod tests {
                     replay(&later, std::slice::from_ref(record));
                 }
             }
-            // A finished document of which only half of its removal reached the disk.
+            // A finished document whose removal from `queue` did not reach the disk any more.
             let finished = records[begun..stood].iter().rev().find_map(|record| match record.effect {
                 Effect::Moved { document, status: Status::Signed, .. } => Some(document),
                 _ => None,
             });
             if let Some(document) = finished.filter(|_| round % 2 == 0) {
-                later.state.insert(seq_key(document), b"left over").unwrap();
+                let sale = records.iter().find(|record| record.seq == document).unwrap();
+                let before = Placed {
+                    seq: sale.seq,
+                    kind: sale.kind,
+                    stamp: sale.stamp,
+                    at: sale.at,
+                    effect: &sale.effect,
+                };
+                let left_over = after(None, before).unwrap().rows().open.unwrap();
+                later
+                    .put_rows(BTreeMap::from([(bucket_of(document), vec![(document, Some(left_over))])]))
+                    .unwrap();
             }
             replay(&later, &records[begun..]);
             assert_eq!(everything(&later), everything(&step_by_step));
@@ -446,10 +464,9 @@ mod tests {
     fn after_an_error_nothing_more_is_asked() {
         let dir = tempfile::tempdir().unwrap();
         let index = Index::open(&dir.path().join("a"), &JOURNAL).unwrap();
-        index.queue.insert(seq_key(4), b"no header").unwrap();
-        index.state.insert(seq_key(4), b"no standing").unwrap();
-        assert!(index.entry(4).is_err());
-        assert!(index.entry(5).is_err());
+        index.queue.insert(seq_key(0), b"no bucket").unwrap();
+        assert!(index.row(4).is_err());
+        assert!(index.row(5).is_err());
         assert!(index.find("x").is_err());
         assert!(index.trouble().is_some());
         drop(index);

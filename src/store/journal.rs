@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::queue::Seq;
 use crate::store::codec::{Take, length_u64, length_usize};
 use crate::store::disk::{Disk, DiskFile};
+use crate::store::entry::{Entry, Row};
 use crate::store::error::ReadError;
-use crate::store::group::{Header, record_bytes};
+use crate::store::group::{AtBlock, BLOCK, HEADER, Header, header_at, look, record_bytes};
 use crate::store::options::Damage;
-use crate::store::record::{Kind, Located, Malformed, Record, decode_record};
-use crate::store::scan::{Surveyed, survey};
+use crate::store::record::{Kind, Located, Malformed, Record, decode_record, decode_sale_header};
 use crate::store::spares::Spares;
 
 /// Files that are kept open for reading.
@@ -43,18 +43,54 @@ pub(crate) fn list_segments(disk: &dyn Disk) -> io::Result<Vec<(u32, u64)>> {
     Ok(found)
 }
 
-/// Reads a whole segment into `buffer`.
+/// Reads a whole segment into `buffer`. At a start only: a running store reads what it needs, for its memory's sake.
 pub(crate) fn read_segment(disk: &dyn Disk, segment: u32, buffer: &mut Vec<u8>) -> io::Result<()> {
     let file = disk.open(&segment_name(segment))?;
     let length = usize::try_from(file.length()?).map_err(|_| io::Error::other("larger than the memory"))?;
-    fill(&*file, length, buffer)
-}
-
-fn fill(file: &dyn DiskFile, length: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
     buffer.resize(length, 0);
     let read = file.read_at(buffer, 0)?;
     buffer.truncate(read);
     Ok(())
+}
+
+/// The headers of a segment's groups and where each group begins, up to the first that is not there. `thorough`: or whose
+/// checksum does not hold.
+pub(crate) fn walk_groups(
+    file: &dyn DiskFile,
+    end: u64,
+    journal: &[u8; 16],
+    thorough: bool,
+) -> io::Result<Vec<(u64, Header)>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    let mut head = [0; HEADER];
+    while at < end {
+        let read = file.read_at(&mut head, at)?;
+        let Some(header) = header_at(&head[..read], journal) else { break };
+        if at + u64::from(header.length) > end || thorough && !checksum_holds(file, at, &header)? {
+            break;
+        }
+        found.push((at, header));
+        at += length_u64(header.padded());
+    }
+    Ok(found)
+}
+
+fn checksum_holds(file: &dyn DiskFile, at: u64, header: &Header) -> io::Result<bool> {
+    let mut chunk = [0; 8 * BLOCK];
+    let mut crc = 0;
+    let (mut at, end) = (at, at + u64::from(header.length).saturating_sub(4));
+    while at < end {
+        let wanted = usize::try_from(end - at).unwrap_or(usize::MAX).min(chunk.len());
+        let read = file.read_at(&mut chunk[..wanted], at)?;
+        if read == 0 {
+            return Ok(false);
+        }
+        crc = crc32c::crc32c_append(crc, &chunk[..read]);
+        at += length_u64(read);
+    }
+    let mut stored = [0; 4];
+    Ok(file.read_at(&mut stored, end)? == 4 && u32::from_be_bytes(stored) == crc)
 }
 
 /// What is known of a segment without reading it.
@@ -100,6 +136,20 @@ impl Journal {
 
     /// One record, its checksum checked.
     pub(crate) fn read(&self, at: Located) -> Result<Record, ReadError> {
+        self.read_as(at, decode_record)
+    }
+
+    /// The document of a row, with what its sale's record says.
+    pub(crate) fn complete(&self, row: Row) -> Result<Entry, ReadError> {
+        let sale = self.read_as(row.at, |bytes| decode_sale_header(bytes, row.seq))?;
+        Ok(row.with(sale))
+    }
+
+    fn read_as<T>(
+        &self,
+        at: Located,
+        decode: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<T, ReadError> {
         let file = self.file(at.segment)?;
         let mut bytes = vec![0; length_usize(at.length)];
         let read =
@@ -111,7 +161,7 @@ impl Journal {
         if crc32c::crc32c(&bytes) != at.crc {
             return Err(damaged("a record's checksum does not hold"));
         }
-        decode_record(&bytes).map_err(|Malformed(what)| damaged(what))
+        decode(&bytes).map_err(|Malformed(what)| damaged(what))
     }
 
     /// Records before `before` (all, if `None`), newest first.
@@ -124,7 +174,6 @@ impl Journal {
         let before = before.unwrap_or(Seq::MAX);
         let segments = self.segments();
         let mut found = Vec::new();
-        let mut buffer = Vec::new();
         for (index, (number, segment)) in segments.iter().enumerate().rev() {
             if found.len() >= limit {
                 break;
@@ -133,11 +182,10 @@ impl Journal {
                 continue;
             }
             let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
-            let surveyed = self.load(*number, *segment, next, &mut buffer)?;
-            for (offset, header) in surveyed.groups.iter().rev() {
+            for (offset, header) in self.groups(*number, *segment, next, false)?.iter().rev() {
                 if header.first_seq < before && found.len() < limit {
                     let wanted = |seq| seq < before;
-                    let mut group = select(&buffer, *number, *offset, header, kind, wanted)?;
+                    let mut group = self.select(*number, *offset, header, kind, wanted)?;
                     group.reverse();
                     group.truncate(limit - found.len());
                     found.append(&mut group);
@@ -157,7 +205,6 @@ impl Journal {
         let after = after.unwrap_or(0);
         let segments = self.segments();
         let mut found = Vec::new();
-        let mut buffer = Vec::new();
         for (index, (number, segment)) in segments.iter().enumerate() {
             let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
             if next.is_some_and(|next| next <= after.saturating_add(1)) {
@@ -166,10 +213,9 @@ impl Journal {
             if found.len() >= limit {
                 break;
             }
-            let surveyed = self.load(*number, *segment, next, &mut buffer)?;
-            for (offset, header) in &surveyed.groups {
+            for (offset, header) in &self.groups(*number, *segment, next, false)? {
                 if header.last_seq() > after && found.len() < limit {
-                    let mut group = select(&buffer, *number, *offset, header, kind, |seq| seq > after)?;
+                    let mut group = self.select(*number, *offset, header, kind, |seq| seq > after)?;
                     group.truncate(limit - found.len());
                     found.append(&mut group);
                 }
@@ -190,31 +236,58 @@ impl Journal {
         let segments = self.segments();
         let Some(index) = segments.iter().position(|(number, _)| *number == segment) else { return Ok(()) };
         let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
-        self.load(segment, segments[index].1, next, &mut Vec::new()).map(|_| ())
+        self.groups(segment, segments[index].1, next, true).map(|_| ())
     }
 
     fn segments(&self) -> Vec<(u32, Segment)> {
         self.state().segments.iter().map(|(number, segment)| (*number, *segment)).collect()
     }
 
-    /// Reads what is synced of a segment; an error if that is not whole groups up to the next segment's first record.
-    fn load(
+    /// The groups of a segment; an error if they do not go on up to the next segment's first record.
+    fn groups(
         &self,
         number: u32,
         segment: Segment,
         next: Option<Seq>,
-        buffer: &mut Vec<u8>,
-    ) -> Result<Surveyed, ReadError> {
+        thorough: bool,
+    ) -> Result<Vec<(u64, Header)>, ReadError> {
         let file = self.file(number)?;
-        let length = usize::try_from(segment.end).unwrap_or(usize::MAX);
-        fill(&*file, length, buffer).map_err(|error| io_error(number, &error))?;
-        let surveyed = survey(number, buffer, &self.id);
-        let ends = surveyed.groups.last().map(|(_, header)| header.last_seq().saturating_add(1));
+        let groups =
+            walk_groups(&*file, segment.end, &self.id, thorough).map_err(|error| io_error(number, &error))?;
+        let (ends, last) = groups.last().map_or((0, 0), |(offset, header)| {
+            (offset + length_u64(header.padded()), header.last_seq().saturating_add(1))
+        });
         let whole = match next {
-            Some(next) => ends == Some(next),
-            None => surveyed.end == segment.end,
+            Some(next) => last == next,
+            None => ends == segment.end,
         };
-        if whole { Ok(surveyed) } else { Err(damaged(number, surveyed.end, "a group is not whole".into())) }
+        if whole { Ok(groups) } else { Err(damaged(number, ends, "a group is not whole".into())) }
+    }
+
+    /// The records of one group that are wanted, decoded.
+    fn select(
+        &self,
+        segment: u32,
+        offset: u64,
+        header: &Header,
+        kind: Option<Kind>,
+        wanted: impl Fn(Seq) -> bool,
+    ) -> Result<Vec<Record>, ReadError> {
+        let unreadable = |Malformed(what): Malformed| damaged(segment, offset, what.to_owned());
+        let mut group = vec![0; length_usize(header.length)];
+        let read =
+            self.file(segment)?.read_at(&mut group, offset).map_err(|error| io_error(segment, &error))?;
+        if !matches!(look(&group[..read], Some(&self.id)), AtBlock::Whole(_)) {
+            return Err(damaged(segment, offset, "a group is not whole".into()));
+        }
+        let mut found = Vec::new();
+        for (_, bytes) in record_bytes(&group, header, segment, offset).map_err(unreadable)? {
+            let (code, seq) = kind_and_seq(bytes).map_err(unreadable)?;
+            if wanted(seq) && kind.is_none_or(|kind| kind.code() == code) {
+                found.push(decode_record(bytes).map_err(unreadable)?);
+            }
+        }
+        Ok(found)
     }
 
     fn file(&self, segment: u32) -> Result<Arc<dyn DiskFile>, ReadError> {
@@ -234,28 +307,6 @@ impl Journal {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The records of one group that are wanted, decoded.
-fn select(
-    segment_bytes: &[u8],
-    segment: u32,
-    offset: u64,
-    header: &Header,
-    kind: Option<Kind>,
-    wanted: impl Fn(Seq) -> bool,
-) -> Result<Vec<Record>, ReadError> {
-    let unreadable = |Malformed(what): Malformed| damaged(segment, offset, what.to_owned());
-    let start = usize::try_from(offset).unwrap_or(usize::MAX);
-    let group = segment_bytes.get(start..).unwrap_or_default();
-    let mut found = Vec::new();
-    for (_, bytes) in record_bytes(group, header, segment, offset).map_err(unreadable)? {
-        let (code, seq) = kind_and_seq(bytes).map_err(unreadable)?;
-        if wanted(seq) && kind.is_none_or(|kind| kind.code() == code) {
-            found.push(decode_record(bytes).map_err(unreadable)?);
-        }
-    }
-    Ok(found)
 }
 
 /// A record's kind and running number, without reading the rest.

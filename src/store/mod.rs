@@ -1,6 +1,43 @@
 //! Edge, out: the journal is the truth, sled the queue over it.
+//!
+//! # What survives what
+//!
+//! Everything that is not derivable is a record in the journal, synced before anybody hears of it. sled holds where each
+//! document stands and how it is found; it is flushed now and then, never trusted blindly, and can be made anew at any time.
+//!
+//! | what happens | what is left |
+//! |---|---|
+//! | kill -9, power cut | everything acknowledged; of what was not, whole groups or nothing |
+//! | a write or sync fails | nothing more is taken in this run; the next start says what survived |
+//! | sled lost, broken, or hanging at its opening | it is moved aside and made anew from the journal |
+//! | damage in the journal | told, with its place; the start is refused unless only finished documents are touched |
+//! | the newest records removed | noticed if sled knows of them; else only against KRA's books or a printed receipt |
+//!
+//! # The journal
+//!
+//! Records in commit groups in segments, `journal/NNNNNNNNNN.log`. A group (`group`) is the atom: one write, one sync, block
+//! aligned, one checksum over all of it, numbered without gaps. A record carries the hash of the one before; sales and
+//! checkpoints are signed. Segments are filled with zeros ahead of time (`spares`) and begin with a BASE. `scan` is the
+//! rule that tells a torn tail from damage.
+//!
+//! # The index
+//!
+//! What the index must know of a record is its [`Effect`], stored beside the opaque body; `fold` is the one function from
+//! effects to documents, for commits, replays and rebuilds alike. The trees are described in `index`. Each group's header
+//! carries sums over them, as they stand after it: by these a start tells a good index from a bad one.
+//!
+//! # Threads
+//!
+//! The committer alone writes (`committer`): it takes whatever waits, so the sync in progress is the batching window. Beside
+//! it: one makes spare segments, one checks the keys and reads closed segments through, and one at a time flushes sled for
+//! a checkpoint. Reads block and are called from wherever blocking is allowed; [`Store::commit`] is async.
+//!
+//! # Not here yet
+//!
+//! Retention (RETIRE, CARRY), compression, compaction of sled, the reserve for a full disk, and salvage.
 
 mod bodies;
+mod bucket;
 mod checkpoint;
 mod codec;
 mod committer;
@@ -26,7 +63,9 @@ mod reading;
 mod record;
 mod recovery;
 mod registry;
+mod reindex;
 mod replay;
+mod rules;
 mod sale_body;
 mod scan;
 mod scrub;

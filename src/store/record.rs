@@ -237,8 +237,48 @@ pub(crate) fn announced_length(bytes: &[u8]) -> Result<usize, Malformed> {
     Take(bytes).u32().map(length_usize)
 }
 
+/// What a document's index entry takes from its sale's record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SaleHeader {
+    pub(crate) key: String,
+    pub(crate) content: [u8; 32],
+    pub(crate) accepted: Stamp,
+}
+
+/// Reads only the header of the sale `seq`.
+pub(crate) fn decode_sale_header(bytes: &[u8], seq: Seq) -> Result<SaleHeader, Malformed> {
+    let (head, _) = decode_head(bytes)?;
+    match head.effect {
+        Effect::Document { key, content, .. } if head.seq == seq => {
+            Ok(SaleHeader { key, content, accepted: head.stamp })
+        }
+        _ => Err(Malformed("it is not the sale that should be there")),
+    }
+}
+
+/// The fields before the body.
+struct Head {
+    kind: Kind,
+    signed: bool,
+    seq: Seq,
+    stamp: Stamp,
+    previous: [u8; 32],
+    origin: String,
+    effect: Effect,
+}
+
 /// Reads one record from exactly its bytes.
 pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
+    let (Head { kind, signed, seq, stamp, previous, origin, effect }, mut take) = decode_head(bytes)?;
+    let used = if take.flag()? { Some(take.u64()?) } else { None };
+    let body = take.long()?.to_vec();
+    let signature = if signed { Some(take.array()?) } else { None };
+    take.end()?;
+    let hash = sha256(bytes);
+    Ok(Record { seq, kind, stamp, origin, effect, body, signature, previous, hash, used })
+}
+
+fn decode_head(bytes: &[u8]) -> Result<(Head, Take<'_>), Malformed> {
     let mut take = Take(bytes);
     if length_usize(take.u32()?) != bytes.len() {
         return Err(Malformed("its length is not what it says"));
@@ -261,12 +301,8 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<Record, Malformed> {
     let previous = take.array()?;
     let origin = take.text()?;
     let effect = decode_effect(&mut take)?;
-    let used = if take.flag()? { Some(take.u64()?) } else { None };
-    let body = take.long()?.to_vec();
-    let signature = if flags & SIGNED != 0 { Some(take.array()?) } else { None };
-    take.end()?;
-    let hash = sha256(bytes);
-    Ok(Record { seq, kind, stamp, origin, effect, body, signature, previous, hash, used })
+    let signed = flags & SIGNED != 0;
+    Ok((Head { kind, signed, seq, stamp, previous, origin, effect }, take))
 }
 
 #[cfg(test)]

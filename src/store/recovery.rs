@@ -5,24 +5,21 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::queue::Seq;
-use crate::store::checkpoint::sync_index_files;
 use crate::store::codec::{length_u64, length_usize};
 use crate::store::committer::{Committer, Pace, own_record};
-use crate::store::disk::{Disk, RealDisk};
-use crate::store::effect::Effect;
+use crate::store::disk::{Disk, RealDisk, write_zeros};
 use crate::store::error::OpenError;
-use crate::store::fold::{Changes, Placed, Tally, after, subject};
 use crate::store::genesis;
-use crate::store::group::{BLOCK, Sums};
+use crate::store::group::BLOCK;
 use crate::store::inbox::Inbox;
 use crate::store::index::{Index, IndexError};
 use crate::store::journal::{Journal, Segment, Writer, segment_name};
 use crate::store::keys::{Signer, read_secret};
-use crate::store::options::{Cut, Damage, OpenReport, Options, Progress, Step};
-use crate::store::quarantine::{index_path, lower_marker, quarantine, quarantined, raise_marker};
+use crate::store::options::{Cut, Damage, OpenReport, Options, Progress};
+use crate::store::quarantine::{index_path, quarantined};
 use crate::store::record::{Kind, Malformed};
-use crate::store::replay::{End, Light, Reader, padded_u64};
+use crate::store::reindex::open_index;
+use crate::store::replay::{End, Reader, padded_u64};
 use crate::store::scan::{Ending, Surveyed};
 use crate::store::shared::Shared;
 use crate::store::spares::Spares;
@@ -99,8 +96,8 @@ pub(crate) fn open_on(
     }
 
     let mut report = OpenReport { epoch: end.last.2.epoch + 1, cut: ending.cut, ..OpenReport::default() };
-    let opened = open_index(dir, &reader, &end, &options, &mut report, progress)?;
     let journal = Journal::new(Arc::clone(&disk), reader.id, segments);
+    let opened = open_index(dir, (&reader, &journal, &end), &options, &mut report, progress)?;
     settle_old_damage(&journal, &opened.index, old_damage, &reader, &mut report)?;
     let genesis = find_genesis(&journal, &end)
         .map_err(|what| reader.damaged(Damage { segment: 1, offset: 0, what }))?;
@@ -191,8 +188,7 @@ fn cut_tail(disk: &dyn Disk, surveyed: &[Surveyed], ending: &Ending) -> io::Resu
     }
     if last.dirty_until > last.end {
         let file = disk.open(&segment_name(last.segment))?;
-        let zeros = vec![0; usize::try_from(last.dirty_until - last.end).map_err(io::Error::other)?];
-        file.write_at(&zeros, last.end)?;
+        write_zeros(&*file, last.end, last.dirty_until)?;
         file.sync_data()?;
     }
     disk.sync_names()
@@ -251,7 +247,8 @@ fn settle_old_damage(
             let places = [Some(entry.at), entry.bound.map(|bound| bound.at), entry.outcome];
             for at in places.into_iter().flatten() {
                 if damage.iter().any(|damage| damage.segment == at.segment) && journal.read(at).is_err() {
-                    let what = format!("{}; it touches {}, which is not finished", first.what, entry.key);
+                    let what =
+                        format!("{}; it touches document {}, which is not finished", first.what, entry.seq);
                     return Err(reader.damaged(Damage { what, ..first }));
                 }
             }
@@ -261,177 +258,7 @@ fn settle_old_damage(
     Ok(())
 }
 
-/// An index that agrees with the journal.
-struct Opened {
-    index: Index,
-    sums: Sums,
-    tally: Tally,
-}
-
-fn open_index(
-    dir: &Path,
-    reader: &Reader<'_>,
-    end: &End,
-    options: &Options,
-    report: &mut OpenReport,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Opened, OpenError> {
-    let path = index_path(dir);
-    let marker = marker_path(dir);
-    let fresh = end.head.0 <= 2;
-    let distrust = if marker.exists() {
-        Some("its last opening did not end well".to_owned())
-    } else if !path.exists() && !fresh {
-        Some("it was missing".to_owned())
-    } else {
-        None
-    };
-    raise_marker(&marker).map_err(io_at("marking that the index is being opened", &marker))?;
-    progress(Progress { step: Step::Check, done: 0, total: 1 });
-    let opened = match distrust {
-        None => catch_up(&path, reader, end, dir)?,
-        Some(why) => Err(why),
-    };
-    let opened = match opened {
-        Ok(opened) => opened,
-        Err(why) => {
-            tracing::warn!(why, "the index is made anew from the journal");
-            let opened = rebuild(dir, reader, options, report, progress)?;
-            report.rebuilt = Some(why);
-            opened
-        }
-    };
-    if report.rebuilt.is_none() {
-        report.replayed = length_u64(end.replay.len());
-    }
-    sync_index_files(&path).map_err(io_at("syncing the index", &path))?;
-    lower_marker(&marker).map_err(io_at("noting that the index is open", &marker))?;
-    Ok(opened)
-}
-
-/// Opens the index, applies what it may lack and compares it with what the last group says; the words say why it is not
-/// to be trusted.
-fn catch_up(
-    path: &Path,
-    reader: &Reader<'_>,
-    end: &End,
-    dir: &Path,
-) -> Result<Result<Opened, String>, OpenError> {
-    let index = match Index::open(path, &reader.id) {
-        Ok(index) => index,
-        Err(IndexError(why)) => return Ok(Err(why)),
-    };
-    match index.applied() {
-        Ok(applied) if applied > end.head.0 => {
-            let lost = index.keys_after(end.head.0).unwrap_or_default();
-            // The index is kept as it is: it alone knows what was lost.
-            drop(index);
-            fs::remove_file(marker_path(dir)).map_err(io_at("noting that the index is open", dir))?;
-            return Err(OpenError::JournalBehind {
-                dir: reader.dir.clone(),
-                journal_last: end.head.0,
-                index_last: applied,
-                lost,
-            });
-        }
-        Ok(_) => {}
-        Err(IndexError(why)) => return Ok(Err(why)),
-    }
-    let caught = || {
-        let mut changes = Changes::default();
-        for light in &end.replay {
-            fold_light(&index, &mut changes, light)?;
-        }
-        index.apply(&changes, end.replay.last().map_or(0, |light| light.seq))?;
-        index.survey()
-    };
-    let (sums, tally) = match caught() {
-        Ok(found) => found,
-        Err(IndexError(why)) => return Ok(Err(why)),
-    };
-    let told = end.last.2.sums;
-    if (sums.queue, sums.state) != (told.queue, told.state) {
-        return Ok(Err("it differs from what the journal says it holds".into()));
-    }
-    Ok(Ok(Opened { index, sums: told, tally }))
-}
-
-/// What one record does, over the changes so far and over the index.
-pub(crate) fn fold_light(index: &Index, changes: &mut Changes, light: &Light) -> Result<(), IndexError> {
-    let placed =
-        Placed { seq: light.seq, kind: light.kind, stamp: light.stamp, at: light.at, effect: &light.effect };
-    let mut before = None;
-    if let Some(document) = subject(&light.effect) {
-        let known = match changes.entry(document) {
-            Some(entry) => Some(entry.clone()),
-            None => index.entry(document)?,
-        };
-        if known.is_none() {
-            // It is finished in the index already.
-            return index.clear_finished(document);
-        }
-        before = known;
-    }
-    if let Some(entry) = after(before.as_ref(), placed) {
-        changes.note(before, entry);
-    }
-    Ok(())
-}
-
-/// Makes the index anew from the whole journal. The old one is moved aside only once the journal is known to be whole.
-fn rebuild(
-    dir: &Path,
-    reader: &Reader<'_>,
-    options: &Options,
-    report: &mut OpenReport,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Opened, OpenError> {
-    let path = index_path(dir);
-    let first = reader.segments.first().map_or(1, |(segment, _)| *segment);
-    let (surveyed, ending) = reader.survey(first, progress)?;
-    report.quarantined =
-        quarantine(dir, (options.clock)().wall_ms).map_err(io_at("moving the old index aside", &path))?;
-    let failed = |IndexError(what)| OpenError::Index { path: path.clone(), what };
-    let index = Index::open(&path, &reader.id).map_err(failed)?;
-    let mut sums = Sums::default();
-    let total = length_u64(surveyed.len());
-    for (done, segment) in (0..).zip(&surveyed[..=ending.last]) {
-        progress(Progress { step: Step::Rebuild, done, total });
-        let mut changes = Changes::default();
-        let mut last: Seq = 0;
-        reader.each_record(std::slice::from_ref(segment), |at, record| {
-            last = record.seq;
-            if record.effect != Effect::None {
-                let light = Light {
-                    seq: record.seq,
-                    kind: record.kind,
-                    stamp: record.stamp,
-                    at,
-                    effect: record.effect,
-                };
-                fold_light(&index, &mut changes, &light).map_err(failed)?;
-            }
-            Ok(())
-        })?;
-        sums = changes.sums_after(sums);
-        index.apply(&changes, last).map_err(failed)?;
-    }
-    let (walked, tally) = index.survey().map_err(failed)?;
-    let told = surveyed[ending.last].groups.last().map_or(sums, |(_, header)| header.sums);
-    if (walked.queue, walked.state) != (sums.queue, sums.state) {
-        return Err(failed(IndexError("it does not keep what is put into it".into())));
-    }
-    if told != sums {
-        report.damage.push(Damage {
-            segment: surveyed[ending.last].segment,
-            offset: surveyed[ending.last].end,
-            what: "what the last group says of the index does not follow from the journal".into(),
-        });
-    }
-    Ok(Opened { index, sums, tally })
-}
-
-fn io_at(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
+pub(crate) fn io_at(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
     let path: PathBuf = path.to_owned();
     move |source| OpenError::Io { step, path, source }
 }

@@ -1,5 +1,6 @@
 //! Reading the journal at a start: where it ends, whether it is whole, and what its last records say.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -9,7 +10,7 @@ use crate::store::disk::Disk;
 use crate::store::effect::Effect;
 use crate::store::error::OpenError;
 use crate::store::group::{AtBlock, BLOCK, Header, look, records};
-use crate::store::journal::{Segment, list_segments, read_segment, segment_name};
+use crate::store::journal::{Segment, list_segments, read_segment, segment_name, walk_groups};
 use crate::store::keys::{checkpoint_bytes, signature_holds};
 use crate::store::options::{Damage, Progress, Step};
 use crate::store::record::{Kind, Located, Malformed, Record, Stamp};
@@ -27,6 +28,9 @@ pub(crate) struct Reader<'a> {
     pub(crate) segments: Vec<(u32, u64)>,
     /// Where replay begins according to the newest readable BASE.
     pub(crate) replay_segment: u32,
+    /// One segment at a time; taken and put back. Freed before sled is open, it would teach glibc to take sled's large and
+    /// mostly empty tables from the heap, where all of them counts as used.
+    buffer: Cell<Vec<u8>>,
 }
 
 /// A record as a replay needs it.
@@ -59,8 +63,16 @@ impl<'a> Reader<'a> {
             path: dir.clone(),
             source,
         })?;
-        let mut reader = Self { disk, dir, id: [0; 16], public_key: [0; 32], segments, replay_segment: 1 };
-        let mut buffer = Vec::new();
+        let mut reader = Self {
+            disk,
+            dir,
+            id: [0; 16],
+            public_key: [0; 32],
+            segments,
+            replay_segment: 1,
+            buffer: Cell::default(),
+        };
+        let mut buffer = reader.buffer.take();
         for index in (0..reader.segments.len()).rev() {
             let segment = reader.segments[index].0;
             reader.load(segment, &mut buffer)?;
@@ -70,6 +82,7 @@ impl<'a> Reader<'a> {
                     reader.id = header.journal;
                     reader.public_key = base.public_key;
                     reader.replay_segment = base.standing.replay_segment;
+                    reader.buffer.set(buffer);
                     return Ok(reader);
                 }
                 AtBlock::Newer => return Err(reader.newer(segment)),
@@ -98,7 +111,7 @@ impl<'a> Reader<'a> {
                 what: "the segment is missing".into(),
             }));
         }
-        let mut buffer = Vec::new();
+        let mut buffer = self.buffer.take();
         let mut surveyed = Vec::new();
         for (done, segment) in (0..).zip(&wanted) {
             progress(Progress { step: Step::Scan, done, total: super::codec::length_u64(wanted.len()) });
@@ -123,6 +136,7 @@ impl<'a> Reader<'a> {
             }
             surveyed.push(found);
         }
+        self.buffer.set(buffer);
         let ending = judge(&surveyed).map_err(|damage| self.damaged(damage))?;
         Ok((surveyed, ending))
     }
@@ -133,7 +147,7 @@ impl<'a> Reader<'a> {
         surveyed: &[Surveyed],
         mut each: impl FnMut(Located, Record) -> Result<(), OpenError>,
     ) -> Result<[u8; 32], OpenError> {
-        let mut buffer = Vec::new();
+        let mut buffer = self.buffer.take();
         let mut previous: Option<[u8; 32]> = None;
         for segment in surveyed {
             if segment.groups.is_empty() {
@@ -156,6 +170,7 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+        self.buffer.set(buffer);
         Ok(previous.unwrap_or_default())
     }
 
@@ -227,11 +242,7 @@ impl<'a> Reader<'a> {
             if segment.checked_add(1) != Some(next.0) {
                 wrong(*length, "the segment after it is missing");
             }
-            if needed.contains(segment) {
-                self.load(*segment, &mut buffer)?;
-            } else {
-                self.load_beginning(*segment, &mut buffer)?;
-            }
+            self.load_beginning(*segment, &mut buffer)?;
             let first = match look(&buffer, Some(&self.id)) {
                 AtBlock::Whole(header) | AtBlock::Torn(header) => header.first_seq,
                 AtBlock::Newer => return Err(self.newer(*segment)),
@@ -242,10 +253,14 @@ impl<'a> Reader<'a> {
                 }
             };
             if needed.contains(segment) {
-                let surveyed = survey(*segment, &buffer, &self.id);
-                let ends = surveyed.groups.last().map(|(_, header)| header.last_seq().saturating_add(1));
-                if ends != Some(next.1) {
-                    wrong(surveyed.end, "a group is not whole");
+                let walked = self.disk.open(&segment_name(*segment));
+                let walked = walked.and_then(|file| walk_groups(&*file, *length, &self.id, true));
+                let groups = walked.map_err(|source| self.unreadable(*segment, source))?;
+                let (end, last) = groups.last().map_or((0, 0), |(offset, header)| {
+                    (offset + padded_u64(header), header.last_seq().saturating_add(1))
+                });
+                if last != next.1 {
+                    wrong(end, "a group is not whole");
                 }
             }
             found.insert(*segment, Segment { first_seq: first, end: *length });

@@ -57,13 +57,15 @@ pub(crate) fn survey(segment: u32, bytes: &[u8], journal: &[u8; 16]) -> Surveyed
         groups.push((length_u64(at), header));
         at += header.padded();
     }
+    // A grown file may end before its last group's padding.
+    let end = length_u64(at);
     let at = at.min(bytes.len());
     let mut surveyed = Surveyed {
         segment,
         length: length_u64(bytes.len()),
         groups,
-        end: length_u64(at),
-        dirty_until: length_u64(at),
+        end,
+        dirty_until: end,
         beyond: None,
         foreign: false,
         newer: false,

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::queue::Seq;
 use crate::store::effect::SeriesState;
-use crate::store::entry::Entry;
+use crate::store::entry::{Entry, Row};
 use crate::store::error::ReadError;
 use crate::store::finished::Finished;
 use crate::store::fold::{Changes, Tally};
@@ -120,26 +120,41 @@ impl Shared {
         public.spare_ready = spare_ready;
         let first = public.tally.pending.first().copied();
         if public.oldest.map(|(seq, _)| seq) != first {
-            // A dead index gives no time; health says that it is dead.
-            public.oldest = first
-                .and_then(|seq| self.index.entry(seq).ok().flatten())
-                .map(|entry| (entry.seq, entry.accepted));
+            // What cannot be read has no time; health and the next reader say why.
+            public.oldest =
+                first.and_then(|seq| self.entry(seq).ok().flatten()).map(|entry| (entry.seq, entry.accepted));
         }
         drop(public);
         self.head.send_replace(head);
     }
 
+    /// An unfinished document.
+    pub(crate) fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
+        self.complete(self.index.row(seq))
+    }
+
     /// Any document by its key. While `by_key` is being checked, an unknown key is answered after the check.
-    pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, IndexError> {
-        if let Some(entry) = self.index.find(key)? {
-            return Ok(Some(entry));
+    pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, ReadError> {
+        let found = self.index.find(key);
+        if !matches!(found, Ok(None)) {
+            return self.complete(found);
         }
         let check = self.check();
         if !check.running {
             return Ok(None);
         }
         drop(self.keys.done.wait_while(check, |check| check.running).unwrap_or_else(PoisonError::into_inner));
-        self.index.find(key)
+        self.complete(self.index.find(key))
+    }
+
+    /// Unfinished documents after `after`, in order of acceptance.
+    pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, ReadError> {
+        let rows = self.index.page(after, limit).map_err(index_failed)?;
+        rows.into_iter().map(|row| self.journal.complete(row)).collect()
+    }
+
+    fn complete(&self, row: Result<Option<Row>, IndexError>) -> Result<Option<Entry>, ReadError> {
+        row.map_err(index_failed)?.map(|row| self.journal.complete(row)).transpose()
     }
 
     /// The first pending document after `after`.
@@ -148,7 +163,7 @@ impl Shared {
         loop {
             let next = self.public().tally.pending.range(from..).next().copied();
             let Some(seq) = next else { return Ok(None) };
-            match self.index.entry(seq).map_err(index_failed)? {
+            match self.entry(seq)? {
                 Some(entry) => return Ok(Some(entry)),
                 // It was decided between the two looks.
                 None => from = seq.saturating_add(1),
@@ -272,6 +287,6 @@ impl Shared {
 }
 
 /// The words for a reader.
-pub(crate) fn index_failed(IndexError(what): IndexError) -> ReadError {
+fn index_failed(IndexError(what): IndexError) -> ReadError {
     ReadError::Index(what)
 }

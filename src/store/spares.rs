@@ -12,7 +12,7 @@ use crate::store::disk::Disk;
 const WANTED: usize = 2;
 /// After a failure (a full disk, usually) the next try comes this much later, or when a spare is taken.
 const PAUSE: Duration = Duration::from_secs(30);
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// The spare segments and the thread that makes them.
 pub(crate) struct Spares {

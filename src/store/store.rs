@@ -17,7 +17,7 @@ use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Prog
 use crate::store::record::{Kind, Located, NewRecord, Record};
 use crate::store::recovery;
 use crate::store::scrub::scrub;
-use crate::store::shared::{Shared, index_failed};
+use crate::store::shared::Shared;
 use crate::store::standing::Genesis;
 
 /// A handle to the open store; clones are the same store. Dropping the last one without [`close`](Store::close) stops it
@@ -105,12 +105,12 @@ impl Store {
 
     /// A document by the register's own number, finished ones too. Blocks.
     pub fn find(&self, key: &str) -> Result<Option<Entry>, ReadError> {
-        self.shared().find(key).map_err(index_failed)
+        self.shared().find(key)
     }
 
     /// An unfinished document. Blocks.
     pub fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
-        self.shared().index.entry(seq).map_err(index_failed)
+        self.shared().entry(seq)
     }
 
     /// One record of the journal, its checksum checked. Blocks.
@@ -120,7 +120,7 @@ impl Store {
 
     /// Up to `limit` unfinished documents after `after`, in order of acceptance. Blocks.
     pub fn unfinished(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, ReadError> {
-        self.shared().index.page(after, limit).map_err(index_failed)
+        self.shared().page(after, limit)
     }
 
     /// The first pending document after `after`, in order of acceptance; does not depend on how many wait. Blocks.

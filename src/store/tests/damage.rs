@@ -10,7 +10,7 @@ use crate::store::group::{BLOCK, HEADER, seal};
 use crate::store::journal::{list_segments, segment_name};
 use crate::store::scan::survey;
 use crate::store::verify::verify_on;
-use crate::store::{OpenError, Options, Store, VerifyError, VerifyReport, verify};
+use crate::store::{OpenError, Store, VerifyError, VerifyReport, verify};
 
 #[tokio::test]
 async fn a_lost_or_broken_index_is_made_anew() {
@@ -253,10 +253,16 @@ async fn old_damage_stops_the_start_only_if_it_touches_what_is_unfinished() {
     for touches in [false, true] {
         let dir = tempfile::tempdir().unwrap();
         let disk = Arc::new(FakeDisk::default());
-        let options = Options { checkpoint_bytes: 100_000, ..options() };
+        let options = options();
         let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
         let open_sale = sell(&store, "open").await;
-        for number in 0..60 {
+        for number in 0..30 {
+            sell_and_sign(&store, &format!("S{number}")).await;
+        }
+        // Replay will begin at this checkpoint; the segments before it are old.
+        store.close().await;
+        let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+        for number in 30..60 {
             sell_and_sign(&store, &format!("S{number}")).await;
         }
         let at = store.entry(open_sale).unwrap().unwrap().at;

@@ -219,6 +219,22 @@ async fn a_store_is_made_only_where_that_is_allowed_and_opened_once() {
 }
 
 #[tokio::test]
+async fn an_interrupted_first_start_is_done_again() {
+    let dir = tempfile::tempdir().unwrap();
+    // The power went off after the key was made, and in the middle of the first segment.
+    std::fs::create_dir(dir.path().join("journal.making")).unwrap();
+    std::fs::write(dir.path().join("journal.making/0000000001.log"), b"half").unwrap();
+    let key = crate::store::keys::new_signing_key().unwrap();
+    crate::store::write_secret(&dir.path().join("keys"), "signing.key", &key).unwrap();
+    let none = Store::open(dir.path(), Options { create: false, ..options() }, &mut |_| {}).unwrap_err();
+    assert!(matches!(none, OpenError::NoStore { .. }));
+    let (store, report) = open(dir.path());
+    assert!(report.created);
+    assert_eq!(store.public_key(), crate::store::Signer::from_pkcs8(&key).unwrap().public_key());
+    sell(&store, "A").await;
+}
+
+#[tokio::test]
 async fn a_store_is_reopened_many_times() {
     let dir = tempfile::tempdir().unwrap();
     let mut keys: Vec<String> = Vec::new();

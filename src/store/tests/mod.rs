@@ -3,4 +3,5 @@
 mod damage;
 mod everyday;
 mod harness;
+mod killed;
 mod power_cut;

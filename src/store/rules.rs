@@ -1,0 +1,99 @@
+//! What a commit must be like, and what may follow on what: pure.
+
+use crate::store::effect::{Binding, Effect};
+use crate::store::error::CommitError;
+use crate::store::record::{KEY_MAX, Kind, NewRecord, ORIGIN_MAX};
+
+/// The rules that need no look at anything but the records.
+pub(crate) fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
+    let invalid = |what| Err(CommitError::Invalid(what));
+    if records.is_empty() {
+        return invalid("no record");
+    }
+    let documents = records.iter().filter(|record| matches!(record.effect, Effect::Document { .. })).count();
+    if documents > 1 {
+        return invalid("more than one document");
+    }
+    for record in records {
+        if record.kind.is_own() {
+            return invalid("a kind that the store alone writes");
+        }
+        if record.origin.len() > ORIGIN_MAX {
+            return invalid("the origin is too long");
+        }
+        if record.kind == Kind::Sale && record.signature.is_none() {
+            return invalid("a sale is not signed");
+        }
+        let (key, sign) = match &record.effect {
+            Effect::Document { key, .. } => (key.len(), 0),
+            Effect::Moved { binding: Binding::Used { sign }, .. } => (1, sign.len()),
+            Effect::Series { last: Some(last), .. } => (1, last.sign.len()),
+            _ => (1, 0),
+        };
+        if key == 0 || key > KEY_MAX {
+            return invalid("the key is empty or too long");
+        }
+        if sign > 255 {
+            return invalid("KRA's signature is too long");
+        }
+    }
+    Ok(())
+}
+
+/// Whether an effect may follow on a document's standing; then its standing after it, and the number that `Used` means.
+pub(crate) fn judge_step(
+    effect: &Effect,
+    finished: bool,
+    bound: Option<u64>,
+) -> Result<(bool, Option<u64>, Option<u64>), &'static str> {
+    if finished {
+        return Err("is unknown or finished");
+    }
+    match effect {
+        Effect::Bound { number, .. } => Ok((false, Some(*number), None)),
+        Effect::Moved { status, binding, .. } => {
+            let finished = status.is_finished();
+            match binding {
+                Binding::Keep => Ok((finished, bound, None)),
+                Binding::Release => Ok((finished, None, None)),
+                Binding::Used { .. } => match bound {
+                    Some(number) => Ok((finished, bound, Some(number))),
+                    None => Err("has no number that could have been used"),
+                },
+            }
+        }
+        Effect::None | Effect::Document { .. } | Effect::Series { .. } => Ok((false, bound, None)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::Status;
+
+    fn check(
+        effect: &Effect,
+        finished: bool,
+        bound: Option<u64>,
+        expected: Option<(bool, Option<u64>, Option<u64>)>,
+    ) {
+        assert_eq!(judge_step(effect, finished, bound).ok(), expected, "{effect:?} {finished} {bound:?}");
+    }
+
+    #[test]
+    fn what_may_follow() {
+        let moved =
+            |status, binding| Effect::Moved { document: 1, status, attempts: 0, unsure_sends: 0, binding };
+        let used = || Binding::Used { sign: "S".into() };
+        let bind = Effect::Bound { document: 1, number: 7 };
+        check(&bind, false, None, Some((false, Some(7), None)));
+        check(&bind, false, Some(6), Some((false, Some(7), None)));
+        check(&bind, true, None, None);
+        check(&moved(Status::Signed, used()), false, Some(7), Some((true, Some(7), Some(7))));
+        check(&moved(Status::Signed, used()), false, None, None);
+        check(&moved(Status::Signed, used()), true, Some(7), None);
+        check(&moved(Status::Pending, Binding::Keep), false, Some(7), Some((false, Some(7), None)));
+        check(&moved(Status::Rejected, Binding::Release), false, Some(7), Some((false, None, None)));
+        check(&moved(Status::Settled, Binding::Release), false, None, Some((true, None, None)));
+    }
+}

@@ -1,0 +1,94 @@
+//! kill -9 in the middle of work, on real files: what was acknowledged before is there afterwards.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+
+use super::harness::{bind, check_index_against_journal, commit, open, options, sell, signed};
+use crate::store::disk_fake::Random;
+use crate::store::{Options, Store, verify};
+
+const DIRECTORY: &str = "ETIMS_TEST_KILL_DIRECTORY";
+
+/// Works without end in a process of its own, and says what was acknowledged.
+#[test]
+#[ignore = "the child process of the test below"]
+fn child() {
+    let Some(dir) = std::env::var_os(DIRECTORY) else { return };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_time().build().unwrap();
+    let busy = Options { checkpoint_bytes: 200_000, segment_size: 256 << 10, ..options() };
+    let (store, _) = Store::open(dir.as_ref(), busy, &mut |_| {}).unwrap();
+    runtime.block_on(async {
+        let mut tasks = tokio::task::JoinSet::new();
+        let round = store.head().0;
+        for writer in 0..8 {
+            let store = store.clone();
+            tasks.spawn(async move {
+                for number in 0.. {
+                    let key = format!("K{round}-{writer}-{number}");
+                    let document = sell(&store, &key).await;
+                    say(&format!("sold {key}"));
+                    if writer == 0 {
+                        commit(&store, vec![bind(document, store.series().next)]).await.unwrap();
+                        commit(&store, vec![signed(document, "SIGN")]).await.unwrap();
+                        say(&format!("signed {key}"));
+                    }
+                }
+            });
+        }
+        tasks.join_all().await;
+    });
+}
+
+/// One line in one write, so that no kill leaves half of it after a whole one.
+fn say(line: &str) {
+    std::io::stdout().lock().write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_survives_kill_9() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = Random(31);
+    let mut said: Vec<String> = Vec::new();
+    for round in 0..6 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "store::tests::killed::child", "--ignored", "--nocapture"])
+            .env(DIRECTORY, dir.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let wanted = 50 + random.below(400);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut heard = 0;
+        while heard < wanted {
+            let line = lines.next().expect("the child works until it is killed");
+            heard += usize::from(note(&mut said, line));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What it still said before it died was acknowledged too.
+        for line in lines {
+            note(&mut said, line);
+        }
+
+        let (store, report) = open(dir.path());
+        assert!(report.damage.is_empty() && report.rebuilt.is_none(), "round {round}: {report:?}");
+        for line in &said {
+            let (what, key) = line.split_once(' ').unwrap();
+            let entry = store.find(key).unwrap().unwrap_or_else(|| panic!("{line}, and lost"));
+            assert!(what == "sold" || entry.status == crate::queue::Status::Signed, "{line}: {entry:?}");
+        }
+        check_index_against_journal(&store);
+        verify(dir.path(), Some(store.head().0), &mut |_| {}).unwrap();
+    }
+}
+
+/// Keeps a whole line of the child's; the test runner writes others.
+fn note(said: &mut Vec<String>, line: String) -> bool {
+    let ours = line.starts_with("sold K") || line.starts_with("signed K");
+    if ours {
+        said.push(line);
+    }
+    ours
+}
