@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::message::{QueuePage, QueueRow, StatusMessage};
 use crate::gateway::ports::{Authority, Clock, Ledger, LedgerError, Registry, StoreHealth};
-use crate::gateway::{Progress, Registered, Watch, register_device};
+use crate::gateway::{Registered, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
 use crate::status::alerts;
@@ -22,10 +22,8 @@ pub struct AdminDesk<L, A, C> {
     pub ledger: Arc<L>,
     /// Knows how everything is.
     pub watch: Arc<Watch<L, A, C>>,
-    /// The drain.
-    pub progress: Arc<Progress>,
-    /// One registration at a time.
-    pub registering: Arc<tokio::sync::Mutex<()>>,
+    /// Registers the device.
+    pub registrar: Registrar,
 }
 
 #[derive(Serialize)]
@@ -102,11 +100,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A,
             Ok(identity) => identity,
             Err(refusal) => return refused(refusal),
         };
-        let _one = self.registering.lock().await;
-        match register_device(identity, true, self.ledger.as_ref(), self.watch.authority.as_ref()).await {
+        match self.registrar.register(identity).await {
             Ok(Registered::Now(_, registration, _) | Registered::Already(_, registration)) => {
-                self.progress.contact(self.watch.clock.wall_ms());
-                self.progress.nudge();
                 Answer::json(StatusCode::OK, &DeviceActive::again(&registration))
             }
             Ok(Registered::Away(words)) => refused(Refusal::KraAway {

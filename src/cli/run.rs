@@ -83,7 +83,7 @@ pub(super) fn exit_of(error: &StartError) -> Exit {
         StartError::Directory { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             Exit::Permission
         }
-        StartError::Directory { .. } | StartError::StoreFailed(_) => Exit::Internal,
+        StartError::Directory { .. } => Exit::Internal,
         StartError::Guard(_)
         | StartError::Kra(_)
         | StartError::Listen(_)

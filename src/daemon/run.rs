@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
 use super::clock::{MachineClock, stamp};
@@ -16,8 +17,11 @@ use super::sockets::{self, Sockets};
 use super::{tasks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
+use crate::fiscal::DeviceIdentity;
 use crate::gateway::ports::{Device, LedgerError, Registry};
-use crate::gateway::{Drainer, Progress, Taking, Watch, expect_device, finish_registration};
+use crate::gateway::{
+    Asks, Drainer, Progress, Registering, Registrar, Taking, Watch, expect_device, finish_registration,
+};
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
 use crate::pos::Desk;
@@ -28,13 +32,15 @@ use crate::systemd::{Notify, PassedSocket};
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How long the drain is given at a stop: its own patience, and a commit.
 const LAST_OUTCOME: Duration = Duration::from_secs(6);
+/// How long a registration on the line is given, from the stop on: KRA gives the key in its one answer only.
+const LAST_REGISTRATION: Duration = Duration::from_secs(8);
 
 /// The daemon did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration names another device than the one that is registered here.
+    /// The configuration names another device than the one that is registered here, or that sales wait for.
     #[error(
-        "the configuration names PIN {configured}, and this store belongs to the device of PIN {registered}: \
+        "the configuration names PIN {configured}, and this store and its sales belong to the device of PIN {registered}: \
          set device.* back, or give the new device a state directory of its own"
     )]
     OtherDevice {
@@ -66,9 +72,6 @@ pub enum StartError {
     /// Something at the very start of the store's use.
     #[error("{0}")]
     Store(#[from] OpenError),
-    /// The store failed while a registration was finished.
-    #[error("{0}")]
-    StoreFailed(#[from] LedgerError),
     /// A token that cannot be read.
     #[error("http.token_file: {0}")]
     Token(String),
@@ -106,24 +109,14 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     let started = std::time::Instant::now();
     make_directory(&settings.state_dir)?;
     let store = open_store(&settings).await?;
-    let parts = Parts::new(&settings, store.clone())?;
-    finish_registration(parts.ledger.as_ref()).await?;
-    if let Some(identity) = wiring::configured_device(&settings) {
-        expect_device(&identity, parts.ledger.as_ref()).await?;
-    }
+    let (parts, asks) = Parts::new(&settings, store.clone())?;
+    prepare_device(&settings, parts.ledger.as_ref()).await?;
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = parts.serve(&settings, passed, &stopping).await?;
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer(&settings).run(told(drain_stopping)));
-    let registrar = tokio::spawn(tasks::register(
-        wiring::configured_device(&settings),
-        Arc::clone(&parts.ledger),
-        Arc::clone(&parts.authority),
-        Arc::clone(&parts.registering),
-        Arc::clone(&parts.progress),
-        (wiring::registrar_pause(&settings), wiring::dice),
-    ));
+    let mut registrar = tokio::spawn(parts.registering(&settings).run(asks, stopping.clone()));
     let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
     let store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
 
@@ -139,28 +132,42 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
             Ok(Err(error)) => error.to_string(),
             Err(error) => format!("the drain ended early: {error}"),
         }),
+        ended = &mut registrar => Stopped::Failed(match ended {
+            Ok(()) => "the registrar ended by itself".to_owned(),
+            Err(error) => format!("the registrar ended early: {error}"),
+        }),
     };
 
     Notify::Stopping.send();
     match &ended {
         Stopped::Asked => info!("stopping"),
-        Stopped::Failed(why) => error!(why, "stopping: the store or the drain failed"),
+        Stopped::Failed(why) => error!(why, "stopping: the store or a task failed"),
     }
-    registrar.abort();
     line.abort();
+    let begun = Instant::now();
     // Registers first: what they were promised is answered while the drain still runs.
     let _ = stop.send(true);
     let all = async { while servers.join_next().await.is_some() {} };
-    if tokio::time::timeout(LAST_ANSWERS, all).await.is_err() {
+    if timeout(LAST_ANSWERS, all).await.is_err() {
         warn!("some clients did not take their answers in time");
     }
     let _ = stop_drain.send(true);
-    if !drain.is_finished() && tokio::time::timeout(LAST_OUTCOME, drain).await.is_err() {
-        warn!("a request to KRA is still on the line: its sale is looked up at the next start");
-    }
+    tokio::join!(last_outcome(drain), last_registration(registrar, begun + LAST_REGISTRATION));
     store.close().await;
     info!("stopped");
     Ok(ended)
+}
+
+async fn last_outcome(drain: JoinHandle<Result<(), LedgerError>>) {
+    if !drain.is_finished() && timeout(LAST_OUTCOME, drain).await.is_err() {
+        warn!("a request to KRA is still on the line: its sale is looked up at the next start");
+    }
+}
+
+async fn last_registration(registrar: JoinHandle<()>, deadline: Instant) {
+    if !registrar.is_finished() && timeout_at(deadline, registrar).await.is_err() {
+        warn!("the device's registration is still on the line: its answer may be lost");
+    }
 }
 
 /// What the tasks share.
@@ -170,13 +177,12 @@ struct Parts {
     progress: Arc<Progress>,
     clock: Arc<MachineClock>,
     watch: Arc<Watch<JournalLedger, Client, MachineClock>>,
-    registering: Arc<Mutex<()>>,
+    registrar: Registrar,
 }
 
 impl Parts {
-    fn new(settings: &Settings, store: Store) -> Result<Self, StartError> {
+    fn new(settings: &Settings, store: Store) -> Result<(Self, Asks), StartError> {
         let ledger = JournalLedger::open(store, &settings.state_dir, stamp, &wiring::terms(settings))?;
-        check_device(settings, &ledger)?;
         let ledger = Arc::new(ledger);
         let authority = Arc::new(Client::new(wiring::kra_settings(settings)?, wiring::observer())?);
         let progress = Arc::new(Progress::default());
@@ -188,7 +194,8 @@ impl Parts {
             progress: Arc::clone(&progress),
             shown: wiring::shown(settings),
         });
-        Ok(Self { ledger, authority, progress, clock, watch, registering: Arc::new(Mutex::new(())) })
+        let (registrar, asks) = Registrar::new();
+        Ok((Self { ledger, authority, progress, clock, watch, registrar }, asks))
     }
 
     fn drainer(&self, settings: &Settings) -> Drainer<JournalLedger, Client, MachineClock> {
@@ -198,6 +205,18 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             progress: Arc::clone(&self.progress),
             rules: wiring::sending_rules(settings),
+            dice: wiring::dice,
+        }
+    }
+
+    fn registering(&self, settings: &Settings) -> Registering<JournalLedger, Client, MachineClock> {
+        Registering {
+            registry: Arc::clone(&self.ledger),
+            authority: Arc::clone(&self.authority),
+            clock: Arc::clone(&self.clock),
+            progress: Arc::clone(&self.progress),
+            configured: wiring::configured_device(settings),
+            pause: wiring::registrar_pause(settings),
             dice: wiring::dice,
         }
     }
@@ -218,13 +237,12 @@ impl Parts {
             },
             watch: Arc::clone(&self.watch),
             portal: settings.kra.portal.clone(),
-            registering: Arc::clone(&self.registering),
+            registrar: self.registrar.clone(),
         });
         let admin_desk = Arc::new(AdminDesk {
             ledger: Arc::clone(&self.ledger),
             watch: Arc::clone(&self.watch),
-            progress: Arc::clone(&self.progress),
-            registering: Arc::clone(&self.registering),
+            registrar: self.registrar.clone(),
         });
         let Sockets { till, admin } = sockets::bind(settings, passed).await?;
         let guard = sockets::guard(settings, &till, read_token(settings)?)?;
@@ -290,21 +308,24 @@ fn tell_opened(report: &OpenReport, dir: &Path) {
     info!(%dir, start = report.epoch, replayed = report.replayed, "store open");
 }
 
-fn check_device(settings: &Settings, ledger: &impl Registry) -> Result<(), StartError> {
-    let Device::Active(registered, _) = ledger.device() else { return Ok(()) };
-    match wiring::configured_device(settings) {
-        Some(configured) if configured != registered => Err(StartError::OtherDevice {
-            configured: format!(
-                "{}, branch {}, serial {}",
-                configured.tin, configured.bhf_id, configured.serial
-            ),
-            registered: format!(
-                "{}, branch {}, serial {}",
-                registered.tin, registered.bhf_id, registered.serial
-            ),
-        }),
-        _ => Ok(()),
+/// What is known of the device before the first register is served. What cannot be written down now is tried again
+/// by the registrar: it is no reason to take no sales.
+async fn prepare_device(settings: &Settings, ledger: &JournalLedger) -> Result<(), StartError> {
+    if let Err(error) = finish_registration(ledger).await {
+        error!(%error, "KRA's answer to the device's registration waits: it could not be read to its end");
     }
+    let Some(configured) = wiring::configured_device(settings) else { return Ok(()) };
+    let device = ledger.device();
+    if let Some(known) = device.identity().filter(|known| **known != configured)
+        && (matches!(device, Device::Active(..)) || ledger.has_documents())
+    {
+        let words = |it: &DeviceIdentity| format!("{}, branch {}, serial {}", it.tin, it.bhf_id, it.serial);
+        return Err(StartError::OtherDevice { configured: words(&configured), registered: words(known) });
+    }
+    if let Err(error) = expect_device(&configured, ledger).await {
+        error!(%error, "the configured device cannot be written down yet");
+    }
+    Ok(())
 }
 
 fn read_token(settings: &Settings) -> Result<Option<String>, StartError> {

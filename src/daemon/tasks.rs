@@ -3,58 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Mutex;
 use tracing::{debug, info, warn};
 
-use super::clock::MachineClock;
-use crate::fiscal::DeviceIdentity;
-use crate::gateway::ports::{Authority, Clock, Device, Ledger, LedgerError, Registry, StoreHealth};
-use crate::gateway::{Progress, Registered, Watch, register_device};
+use crate::gateway::ports::{Authority, Clock, Ledger, Registry, StoreHealth};
+use crate::gateway::{Progress, Watch};
 use crate::kra::LineNews;
-use crate::queue::Dice;
 use crate::status::{Snapshot, alerts};
 use crate::systemd::Notify;
 
 /// How often the store is looked at, and the service manager is told how things stand.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// Registers the device by itself where it is known which: from the configuration, or from an earlier try.
-pub(super) async fn register<L: Registry, A: Authority>(
-    configured: Option<DeviceIdentity>,
-    ledger: Arc<L>,
-    authority: Arc<A>,
-    registering: Arc<Mutex<()>>,
-    progress: Arc<Progress>,
-    (pause, dice): (Duration, fn() -> Dice),
-) -> Result<(), LedgerError> {
-    let mut told = None;
-    loop {
-        let known = ledger.device();
-        if matches!(known, Device::Active(..)) {
-            return Ok(());
-        }
-        if let Some(identity) = known.identity().cloned().or_else(|| configured.clone()) {
-            let _one = registering.lock().await;
-            match register_device(identity, false, ledger.as_ref(), authority.as_ref()).await? {
-                Registered::Already(..) => return Ok(()),
-                Registered::Now(..) => {
-                    progress.contact(MachineClock.wall_ms());
-                    progress.nudge();
-                    return Ok(());
-                }
-                Registered::Away(words) | Registered::Refused(words) => {
-                    if told.as_ref() != Some(&words) {
-                        warn!(kra = words.in_short(), "the device is not registered yet");
-                        told = Some(words);
-                    }
-                }
-                Registered::Differs(_) => return Ok(()),
-            }
-        }
-        let spread = Duration::from_millis(dice().0 % u64::try_from(pause.as_millis().max(1)).unwrap_or(1));
-        tokio::time::sleep(spread.max(pause / 8)).await;
-    }
-}
 
 /// Passes the kernel's news of link, address and route on to the drain.
 pub(super) async fn watch_line(progress: Arc<Progress>) {

@@ -5,10 +5,12 @@ mod drain_queue;
 pub mod ports;
 mod progress;
 mod register_device;
+mod registrar;
 mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
 pub use drain_queue::{Drainer, SendingRules};
 pub use progress::{Progress, Sight};
-pub use register_device::{Registered, expect_device, finish_registration, register_device};
+pub use register_device::{Registered, expect_device, finish_registration};
+pub use registrar::{Asks, Registering, Registrar};
 pub use watch_health::{Shown, Watch};

@@ -176,7 +176,17 @@ pub trait Registry: Send + Sync + 'static {
     /// Its key, once registered.
     fn key(&self) -> Option<CmcKey>;
 
-    /// Commits that a registration is about to be asked for, and sees to room for the answer.
+    /// Whether a document was ever accepted here: from then on the store belongs to one device.
+    fn has_documents(&self) -> bool;
+
+    /// Commits which device this is to become, with nothing sent: sales are taken for it from now on.
+    ///
+    /// # Errors
+    /// Another device has documents here, or an answer of KRA that nobody has read; or it could not be recorded.
+    fn wait_for(&self, identity: &DeviceIdentity) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Commits that a registration is about to be asked for, then sees to room for the answer and the key. Nothing that an
+    /// earlier try left is touched.
     ///
     /// # Errors
     /// Nothing may be sent.
@@ -185,14 +195,23 @@ pub trait Registry: Send + Sync + 'static {
     /// Writes and syncs KRA's answer before anybody reads it.
     ///
     /// # Errors
-    /// The answer could not be kept.
-    fn keep_answer(&self, body: &[u8]) -> impl Future<Output = Result<(), LedgerError>> + Send;
+    /// It could not be written. It is kept in memory, and [`kept_answer`](Self::kept_answer) still brings it.
+    fn keep_answer(&self, answer: &KeptAnswer) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// An answer that was kept and never read to its end: the daemon died in between.
+    /// An answer that was kept and never read to its end: the daemon died in between, or its key found no place.
     ///
     /// # Errors
     /// It is there and cannot be read.
-    fn kept_answer(&self) -> impl Future<Output = Result<Option<Vec<u8>>, LedgerError>> + Send;
+    fn kept_answer(&self) -> impl Future<Output = Result<Option<KeptAnswer>, LedgerError>> + Send;
+
+    /// What earlier tries to register this device left behind.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    fn left_over(
+        &self,
+        identity: &DeviceIdentity,
+    ) -> impl Future<Output = Result<LeftOver, LedgerError>> + Send;
 
     /// Keeps the key, then commits the registration, then forgets the raw answer.
     ///
@@ -205,15 +224,46 @@ pub trait Registry: Send + Sync + 'static {
         key: &CmcKey,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
-    /// Commits why the registration did not come about.
+    /// Commits why the registration that was intended did not come about.
     ///
     /// # Errors
-    /// It could not be recorded.
+    /// It could not be recorded; an answer is still there.
     fn not_registered(
         &self,
         identity: &DeviceIdentity,
         failure: RegistrationFailure,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+}
+
+/// KRA's answer to the one request that registers a device, as it is kept before anybody reads it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// Which device was asked for.
+    pub device: DeviceIdentity,
+    /// The HTTP status.
+    pub http_status: u16,
+    /// The body; it holds the key.
+    pub body: Vec<u8>,
+}
+
+/// Without the body: it holds the key.
+impl fmt::Debug for KeptAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeptAnswer")
+            .field("device", &self.device)
+            .field("http_status", &self.http_status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
+}
+
+/// What earlier tries to register a device left behind.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOver {
+    /// Answers that could not be used when they came, the newest first.
+    pub answers: Vec<KeptAnswer>,
+    /// A key without its registration.
+    pub key: bool,
 }
 
 /// Where the device stands with KRA.
@@ -389,6 +439,9 @@ pub enum LedgerError {
     /// As many documents wait as may.
     #[error("the queue is full")]
     Full,
+    /// The store belongs to another device: it has documents here, or an answer of KRA that nobody has read.
+    #[error("this store belongs to another device")]
+    OtherDevice,
     /// The daemon is stopping.
     #[error("the gateway is stopping")]
     Stopping,

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::fiscal::{KraDateTime, Label, Registration};
 use crate::gateway::ports::{Authority, Clock, Ledger, LedgerError, Registry, Sale, StoreHealth};
-use crate::gateway::{Posted, Refused, Registered, Taken, Taking, Watch, register_device};
+use crate::gateway::{Posted, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
 use crate::status::alerts;
@@ -35,8 +35,8 @@ pub struct Desk<L, A, C> {
     pub watch: Arc<Watch<L, A, C>>,
     /// The host of KRA's portal, for the link in the QR code.
     pub portal: String,
-    /// One registration at a time.
-    pub registering: Arc<tokio::sync::Mutex<()>>,
+    /// Registers the device.
+    pub registrar: Registrar,
 }
 
 impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
@@ -186,10 +186,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
 
     async fn init_device(&self, body: &[u8]) -> Result<Reply, Refusal> {
         let identity = parse_device_request(body)?;
-        let _one = self.registering.lock().await;
-        let ledger = self.taking.ledger.as_ref();
-        let registered = register_device(identity, true, ledger, self.watch.authority.as_ref()).await;
-        match registered.map_err(|error| ledger_refusal(&error))? {
+        match self.registrar.register(identity).await.map_err(|error| ledger_refusal(&error))? {
             Registered::Already(_, registration) => {
                 Ok(Reply::DeviceActive(DeviceActive::again(&registration)))
             }
@@ -200,8 +197,6 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
             }),
             Registered::Differs(_) => Err(Refusal::DeviceDiffers),
             Registered::Now(_, registration, key) => {
-                self.taking.progress.contact(self.taking.clock.wall_ms());
-                self.taking.progress.nudge();
                 Ok(Reply::DeviceActive(DeviceActive::first(&registration, &key)))
             }
             Registered::Refused(words) => Err(Refusal::KraRefused {
@@ -271,6 +266,8 @@ fn ledger_refusal(error: &LedgerError) -> Refusal {
             (Unavailable::StoreFailed, LATER)
         }
         LedgerError::Full => (Unavailable::QueueFull, LATER),
+        // It changed between two looks at it: asked again, the answer fits.
+        LedgerError::OtherDevice => (Unavailable::NotRegistered, SOON),
         LedgerError::Stopping => (Unavailable::Stopping, SOON),
         LedgerError::TooLarge => return Refusal::TooLarge { limit: 1 << 20 },
     };

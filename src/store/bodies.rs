@@ -1,11 +1,11 @@
-//! The bodies of BIND, OUTCOME, INIT and REGISTRATION records.
+//! The bodies of BIND, OUTCOME, INIT and REGISTRATION records, and the head of an answer that is kept.
 
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::sale_body::{DeviceBody, UnreadableBody};
 use crate::fiscal::{DeviceIdentity, KraDateTime, Proof, Registration};
-use crate::gateway::ports::{Bound, RegistrationFailure};
+use crate::gateway::ports::{Bound, KeptAnswer, RegistrationFailure};
 use crate::queue::drain::Ruling;
 use crate::queue::{SentAs, Words};
 use crate::wire::{Format, FrozenRequest, Function};
@@ -58,16 +58,35 @@ struct WordsBody {
     field: Option<String>,
 }
 
-/// INIT: a registration is about to be asked for, or did not come about.
+/// INIT: a device is waited for, its registration is about to be asked for, or did not come about.
 #[derive(Debug, Deserialize, Serialize)]
 struct InitBody {
     device: DeviceBody,
-    /// `intended`, `not_sent`, `lost`, `refused`.
+    /// Which KRA; what is sold meanwhile belongs to it.
+    environment: String,
+    /// `awaited`, `intended`, `not_sent`, `lost`, `refused`.
     step: String,
     /// Requests so far whose outcome is unknown, this one included.
     unknown: u32,
+    /// The same for other devices that were tried here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    others: Vec<UnknownBody>,
     #[serde(default, skip_serializing_if = "WordsBody::is_empty")]
     words: WordsBody,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct UnknownBody {
+    device: DeviceBody,
+    unknown: u32,
+}
+
+/// The first line of an answer that is kept; KRA's body follows as it came.
+#[derive(Debug, Deserialize, Serialize)]
+struct AnswerHead {
+    device: DeviceBody,
+    environment: String,
+    http_status: u16,
 }
 
 /// REGISTRATION: what KRA knows of the device. Never its key.
@@ -87,15 +106,58 @@ struct RegistrationBody {
     address: Option<String>,
 }
 
+/// Where a device stands that is not registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Init {
+    pub(super) device: DeviceIdentity,
+    pub(super) environment: String,
+    pub(super) step: InitStep,
+    pub(super) tries: UnknownTries,
+}
+
+/// How often a registration was asked for and nobody knows what came of it, device by device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct UnknownTries(Vec<(DeviceIdentity, u32)>);
+
+/// Devices whose tries are remembered, so that the record stays small.
+const REMEMBERED: usize = 16;
+
+impl UnknownTries {
+    pub(super) fn of(&self, device: &DeviceIdentity) -> u32 {
+        self.0.iter().find(|(known, _)| known == device).map_or(0, |(_, unknown)| *unknown)
+    }
+
+    /// The same, with this count for this device.
+    pub(super) fn with(&self, device: &DeviceIdentity, unknown: u32) -> Self {
+        let others = self.0.iter().filter(|(known, _)| known != device);
+        let this = Some((device.clone(), unknown)).filter(|(_, unknown)| *unknown > 0);
+        Self(this.into_iter().chain(others.cloned()).take(REMEMBERED).collect())
+    }
+}
+
 /// How the last try to register stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum InitStep {
-    /// It was about to be sent, or its answer was lost.
-    Unknown,
+    /// Nothing was sent yet: the device is configured.
+    Awaited,
+    /// It is about to be sent.
+    Intended,
+    /// The request left and no answer that can be read came back.
+    Lost(Words),
     /// Nothing was sent.
-    NotSent,
+    NotSent(Words),
     /// KRA said no.
     Refused(Words),
+}
+
+impl From<RegistrationFailure> for InitStep {
+    fn from(failure: RegistrationFailure) -> Self {
+        match failure {
+            RegistrationFailure::Lost(words) => Self::Lost(words),
+            RegistrationFailure::NotSent(words) => Self::NotSent(words),
+            RegistrationFailure::Refused(words) => Self::Refused(words),
+        }
+    }
 }
 
 fn is_false(it: &bool) -> bool {
@@ -225,42 +287,66 @@ pub(super) fn read_outcome_accepted(bytes: &[u8]) -> Result<bool, UnreadableBody
     from_json::<OutcomeBody>(bytes).map(|body| body.accepted)
 }
 
-pub(super) fn write_intent(device: &DeviceIdentity, unknown: u32) -> Vec<u8> {
-    to_json(&InitBody {
-        device: DeviceBody::of(device),
-        step: "intended".to_owned(),
-        unknown,
-        words: WordsBody::default(),
-    })
-}
-
-pub(super) fn write_init_failure(
-    device: &DeviceIdentity,
-    unknown: u32,
-    failure: &RegistrationFailure,
-) -> Vec<u8> {
-    let (step, words) = match failure {
-        RegistrationFailure::Lost(words) => ("lost", words),
-        RegistrationFailure::NotSent(words) => ("not_sent", words),
-        RegistrationFailure::Refused(words) => ("refused", words),
+pub(super) fn write_init(init: &Init) -> Vec<u8> {
+    let (step, words) = match &init.step {
+        InitStep::Awaited => ("awaited", None),
+        InitStep::Intended => ("intended", None),
+        InitStep::Lost(words) => ("lost", Some(words)),
+        InitStep::NotSent(words) => ("not_sent", Some(words)),
+        InitStep::Refused(words) => ("refused", Some(words)),
     };
+    let others = init.tries.0.iter().filter(|(device, _)| *device != init.device);
     to_json(&InitBody {
-        device: DeviceBody::of(device),
+        device: DeviceBody::of(&init.device),
+        environment: init.environment.clone(),
         step: step.to_owned(),
-        unknown,
-        words: WordsBody::of(words),
+        unknown: init.tries.of(&init.device),
+        others: others
+            .map(|(device, unknown)| UnknownBody { device: DeviceBody::of(device), unknown: *unknown })
+            .collect(),
+        words: words.map(WordsBody::of).unwrap_or_default(),
     })
 }
 
-pub(super) fn read_init(bytes: &[u8]) -> Result<(DeviceIdentity, u32, InitStep), UnreadableBody> {
+pub(super) fn read_init(bytes: &[u8]) -> Result<Init, UnreadableBody> {
     let body: InitBody = from_json(bytes)?;
     let step = match body.step.as_str() {
-        "intended" | "lost" => InitStep::Unknown,
-        "not_sent" => InitStep::NotSent,
+        "awaited" => InitStep::Awaited,
+        "intended" => InitStep::Intended,
+        "lost" => InitStep::Lost(body.words.words()),
+        "not_sent" => InitStep::NotSent(body.words.words()),
         "refused" => InitStep::Refused(body.words.words()),
         other => return Err(UnreadableBody(format!("step {other:?}"))),
     };
-    Ok((body.device.identity()?, body.unknown, step))
+    let device = body.device.identity()?;
+    let mut tries = UnknownTries::default();
+    for other in body.others.into_iter().rev() {
+        tries = tries.with(&other.device.identity()?, other.unknown);
+    }
+    let tries = tries.with(&device, body.unknown);
+    Ok(Init { device, environment: body.environment, step, tries })
+}
+
+/// An answer as it is kept: its head on one line, then KRA's body as it came.
+pub(super) fn write_answer(answer: &KeptAnswer, environment: &str) -> Vec<u8> {
+    let mut bytes = to_json(&AnswerHead {
+        device: DeviceBody::of(&answer.device),
+        environment: environment.to_owned(),
+        http_status: answer.http_status,
+    });
+    bytes.push(b'\n');
+    bytes.extend_from_slice(&answer.body);
+    bytes
+}
+
+/// The answer and its environment; its body is not looked at.
+pub(super) fn read_answer(bytes: &[u8]) -> Result<(KeptAnswer, String), UnreadableBody> {
+    let end = bytes.iter().position(|byte| *byte == b'\n');
+    let end = end.ok_or_else(|| UnreadableBody("it has no head".to_owned()))?;
+    let head: AnswerHead = from_json(&bytes[..end])?;
+    let device = head.device.identity()?;
+    let body = bytes[end + 1..].to_vec();
+    Ok((KeptAnswer { device, http_status: head.http_status, body }, head.environment))
 }
 
 pub(super) fn write_registration(
@@ -296,4 +382,60 @@ pub(super) fn read_registration(
         address: body.address,
     };
     Ok((body.device.identity()?, registration, body.environment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fiscal::{BhfId, DeviceSerial, Tin};
+
+    fn device(serial: &str) -> DeviceIdentity {
+        DeviceIdentity {
+            tin: Tin::new("P051234567Z").unwrap(),
+            bhf_id: BhfId::new("00").unwrap(),
+            serial: DeviceSerial::new(serial).unwrap(),
+        }
+    }
+
+    #[test]
+    fn inits_come_back() {
+        let words = Words { result_cd: Some("902".to_owned()), message: "No".to_owned(), ..Words::default() };
+        let tries =
+            UnknownTries::default().with(&device("A"), 2).with(&device("B"), 1).with(&device("C 3"), 1);
+        for step in [
+            InitStep::Awaited,
+            InitStep::Intended,
+            InitStep::Lost(words.clone()),
+            InitStep::NotSent(words.clone()),
+            InitStep::Refused(words),
+        ] {
+            let init =
+                Init { device: device("C 3"), environment: "sandbox".to_owned(), step, tries: tries.clone() };
+            assert_eq!(read_init(&write_init(&init)).unwrap(), init);
+        }
+    }
+
+    #[test]
+    fn tries_are_counted_device_by_device() {
+        let mut tries = UnknownTries::default().with(&device("A"), 2).with(&device("B"), 1);
+        assert_eq!([tries.of(&device("A")), tries.of(&device("B")), tries.of(&device("C"))], [2, 1, 0]);
+        tries = tries.with(&device("A"), 0);
+        assert_eq!(tries, UnknownTries::default().with(&device("B"), 1));
+        for number in 0..100 {
+            tries = tries.with(&device(&format!("N{number}")), 1);
+        }
+        assert_eq!((tries.0.len(), tries.of(&device("N99")), tries.of(&device("B"))), (REMEMBERED, 1, 0));
+    }
+
+    #[test]
+    fn answers_come_back_whole() {
+        for body in [&b""[..], b"{\n\"a\":1}", b"<html>\xff</html>\n"] {
+            let answer = KeptAnswer { device: device("A B"), http_status: 404, body: body.to_vec() };
+            let bytes = write_answer(&answer, "custom");
+            assert_eq!(read_answer(&bytes).unwrap(), (answer, "custom".to_owned()));
+        }
+        for bytes in [&b"{\"resultCd\":\"000\"}"[..], b"", b"{}\n", b"\0\0\0\nrest"] {
+            assert!(read_answer(bytes).is_err(), "{bytes:?}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::bodies;
+use super::bodies::{self, UnknownTries};
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::registry::read_device;
 use super::sale_body::write_sale;
@@ -12,7 +12,7 @@ use super::secrets::Secrets;
 use super::{Binding, CommitError, Committed, Effect, Kind, NewRecord, Signer, Stamp, Store};
 use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, Ledger, LedgerError, Place, Sale, StoreFacts, StoreHealth,
+    Acceptance, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, Place, Sale, StoreFacts, StoreHealth,
 };
 use crate::queue::drain::{NumberFate, Ruling, View};
 use crate::queue::{Seq, Status};
@@ -26,12 +26,14 @@ pub struct JournalLedger {
     dir: PathBuf,
     pub(super) terms: Terms,
     device: Mutex<Registered>,
+    /// Held by those who accept a sale for the device, and alone by who makes it another one.
+    pub(super) identity: tokio::sync::RwLock<()>,
 }
 
 /// On what terms sales are kept: from the configuration.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// Which KRA the device is registered with; kept with the registration.
+    /// Which KRA the device belongs to; kept with the registration, and with each try.
     pub environment: String,
     /// Where the number series starts, at the first registration.
     pub first_number: u64,
@@ -45,7 +47,9 @@ pub(super) struct Registered {
     pub(super) device: Device,
     pub(super) environment: Option<String>,
     pub(super) key: Option<CmcKey>,
-    pub(super) unknown: u32,
+    pub(super) tries: UnknownTries,
+    /// KRA's answer, until it is read to its end.
+    pub(super) answer: Option<KeptAnswer>,
 }
 
 /// Why the ledger cannot be opened over a store that is there.
@@ -56,7 +60,7 @@ pub enum LedgerOpenError {
     Damaged(String),
     /// The store belongs to another KRA environment.
     #[error(
-        "this store's device is registered in the environment {registered:?}, and the configuration says {configured:?}: \
+        "this store's device and its sales belong to the environment {registered:?}, and the configuration says {configured:?}: \
          set kra.environment back, or give this device a state directory of its own"
     )]
     OtherEnvironment {
@@ -80,7 +84,8 @@ impl JournalLedger {
     /// Reads how the device stands; `dir` is the store's.
     ///
     /// # Errors
-    /// The registration or the key is damaged or gone, or belongs to another environment.
+    /// The registration or the key is damaged or gone; or the device, or sales that wait for it, belong to another
+    /// environment.
     pub fn open(
         store: Store,
         dir: &Path,
@@ -88,12 +93,16 @@ impl JournalLedger {
         terms: &Terms,
     ) -> Result<Self, LedgerOpenError> {
         let secrets = Secrets::new(&dir.join("keys"));
-        let registered = read_device(&store, &secrets)?;
+        let mut registered = read_device(&store, &secrets)?;
         if let Some(known) = registered.environment.as_ref().filter(|known| **known != terms.environment) {
-            return Err(LedgerOpenError::OtherEnvironment {
-                registered: known.clone(),
-                configured: terms.environment.clone(),
-            });
+            if matches!(registered.device, Device::Active(..)) || store.counts().documents_total > 0 {
+                return Err(LedgerOpenError::OtherEnvironment {
+                    registered: known.clone(),
+                    configured: terms.environment.clone(),
+                });
+            }
+            // Nothing was sold: what one KRA was asked is nothing to another.
+            registered = Registered::default();
         }
         Ok(Self {
             store,
@@ -102,6 +111,7 @@ impl JournalLedger {
             dir: dir.to_owned(),
             terms: terms.clone(),
             device: Mutex::new(registered),
+            identity: tokio::sync::RwLock::default(),
         })
     }
 
@@ -148,6 +158,10 @@ impl Ledger for JournalLedger {
     ) -> Result<Acceptance, LedgerError> {
         if free_bytes(&self.dir).is_some_and(|free| free < self.terms.min_free) {
             return Err(LedgerError::DiskLow);
+        }
+        let _same = self.identity.read().await;
+        if self.registered().device.identity() != Some(&invoice.device) {
+            return Err(LedgerError::OtherDevice);
         }
         let stamp = (self.stamp)();
         let queued = invoice.sales_type == SalesType::Normal;

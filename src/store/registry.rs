@@ -1,11 +1,16 @@
 //! The store as the device's registry: its registration in the journal, its key beside it.
 
-use super::bodies::{self, InitStep};
+use std::io;
+
+use tracing::{error, warn};
+
+use super::bodies::{self, Init, InitStep, UnknownTries};
 use super::ledger::{JournalLedger, LedgerOpenError, Registered};
-use super::secrets::Secrets;
+use super::secrets::{SecretError, Secrets};
 use super::{Effect, Kind, Store};
 use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
-use crate::gateway::ports::{Device, LedgerError, RegistrationFailure, Registry};
+use crate::gateway::ports::{Device, KeptAnswer, LedgerError, LeftOver, RegistrationFailure, Registry};
+use crate::queue::Words;
 
 impl Registry for JournalLedger {
     fn device(&self) -> Device {
@@ -16,27 +21,66 @@ impl Registry for JournalLedger {
         self.registered().key.clone()
     }
 
+    fn has_documents(&self) -> bool {
+        self.store().counts().documents_total > 0
+    }
+
+    async fn wait_for(&self, identity: &DeviceIdentity) -> Result<(), LedgerError> {
+        let tries = self.registered().tries.clone();
+        self.become_device(identity, InitStep::Awaited, tries).await
+    }
+
     async fn intend(&self, identity: &DeviceIdentity) -> Result<(), LedgerError> {
-        let unknown = self.registered().unknown.saturating_add(1);
-        self.secrets.make_room_for_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))?;
-        let record = self.record_of(Kind::Init, Effect::None, bodies::write_intent(identity, unknown));
-        self.commit(vec![record]).await?;
-        let mut registered = self.registered();
-        registered.unknown = unknown;
-        registered.device = Device::Pending { identity: identity.clone(), unknown };
-        Ok(())
+        if self.registered().answer.is_some() {
+            return Err(LedgerError::Failed("an answer of KRA waits in memory for its place".to_owned()));
+        }
+        let before = self.registered().tries.clone();
+        let tries = before.with(identity, before.of(identity).saturating_add(1));
+        self.become_device(identity, InitStep::Intended, tries).await?;
+        let Err(no_room) = self.secrets.make_room().await else { return Ok(()) };
+        // Nothing was sent: the intent is taken back.
+        let words = Words { message: no_room.to_string(), ..Words::default() };
+        if let Err(error) = self.record_init(identity, InitStep::NotSent(words), before).await {
+            warn!(%error, "the intent of a registration could not be taken back: it counts as sent");
+        }
+        Err(secret_failed(&no_room))
     }
 
-    async fn keep_answer(&self, body: &[u8]) -> Result<(), LedgerError> {
-        self.secrets.keep_answer(body).await.map_err(|error| LedgerError::Failed(error.to_string()))
+    async fn keep_answer(&self, answer: &KeptAnswer) -> Result<(), LedgerError> {
+        // First in memory, so that even a disk that fails leaves it in reach.
+        self.registered().answer = Some(answer.clone());
+        let bytes = bodies::write_answer(answer, &self.terms.environment);
+        self.secrets.keep_answer(&bytes).await.map_err(|error| secret_failed(&error))
     }
 
-    async fn kept_answer(&self) -> Result<Option<Vec<u8>>, LedgerError> {
+    async fn kept_answer(&self) -> Result<Option<KeptAnswer>, LedgerError> {
+        if let Some(answer) = self.registered().answer.clone() {
+            return Ok(Some(answer));
+        }
+        let Some(bytes) = self.secrets.kept_answer().await.map_err(|error| secret_failed(&error))? else {
+            return Ok(None);
+        };
         if matches!(self.device(), Device::Active(..)) {
-            self.secrets.forget_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))?;
+            self.tidy(self.secrets.forget_answer().await);
             return Ok(None);
         }
-        self.secrets.kept_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))
+        let stranger = match bodies::read_answer(&bytes) {
+            Ok((answer, environment)) if environment == self.terms.environment => return Ok(Some(answer)),
+            Ok((_, environment)) => format!("it is of the environment {environment:?}"),
+            Err(error) => error.to_string(),
+        };
+        warn!(why = stranger, "an answer to a registration cannot be used and is put aside");
+        self.secrets.set_answer_apart().await.map_err(|error| secret_failed(&error))?;
+        Ok(None)
+    }
+
+    async fn left_over(&self, identity: &DeviceIdentity) -> Result<LeftOver, LedgerError> {
+        let apart = self.secrets.answers_apart().await.map_err(|error| secret_failed(&error))?;
+        let key = self.secrets.holds_key().await.map_err(|error| secret_failed(&error))?;
+        let ours = apart.iter().filter_map(|bytes| bodies::read_answer(bytes).ok()).filter(
+            |(answer, environment)| answer.device == *identity && *environment == self.terms.environment,
+        );
+        Ok(LeftOver { answers: ours.map(|(answer, _)| answer).collect(), key })
     }
 
     async fn register(
@@ -45,18 +89,18 @@ impl Registry for JournalLedger {
         registration: &Registration,
         key: &CmcKey,
     ) -> Result<(), LedgerError> {
-        self.secrets.keep_key(key).await.map_err(|error| LedgerError::Failed(error.to_string()))?;
+        self.secrets.keep_key(key).await.map_err(|error| secret_failed(&error))?;
         let body = bodies::write_registration(identity, registration, &self.terms.environment);
         let effect = Effect::Series { next: self.terms.first_number, last: None };
         self.commit(vec![self.record_of(Kind::Registration, effect, body)]).await?;
-        {
-            let mut registered = self.registered();
-            registered.device = Device::Active(identity.clone(), registration.clone());
-            registered.environment = Some(self.terms.environment.clone());
-            registered.key = Some(key.clone());
-            registered.unknown = 0;
-        }
-        self.secrets.forget_answer().await.map_err(|error| LedgerError::Failed(error.to_string()))
+        *self.registered() = Registered {
+            device: Device::Active(identity.clone(), registration.clone()),
+            environment: Some(self.terms.environment.clone()),
+            key: Some(key.clone()),
+            ..Registered::default()
+        };
+        self.tidy(self.secrets.forget_answer().await);
+        Ok(())
     }
 
     async fn not_registered(
@@ -64,30 +108,104 @@ impl Registry for JournalLedger {
         identity: &DeviceIdentity,
         failure: RegistrationFailure,
     ) -> Result<(), LedgerError> {
-        let unknown = {
-            let before = self.registered().unknown;
-            match &failure {
-                RegistrationFailure::Lost(_) => before,
-                RegistrationFailure::NotSent(_) => before.saturating_sub(1),
-                RegistrationFailure::Refused(_) => 0,
+        let before = self.registered().tries.clone();
+        let unknown = before.of(identity);
+        let (unknown, lost) = match &failure {
+            RegistrationFailure::Lost(_) => (unknown, true),
+            RegistrationFailure::NotSent(_) => (unknown.saturating_sub(1), false),
+            RegistrationFailure::Refused(_) => (0, false),
+        };
+        if lost {
+            self.set_answer_apart().await?;
+        }
+        self.record_init(identity, failure.clone().into(), before.with(identity, unknown)).await?;
+        self.registered().answer = None;
+        self.tidy(match failure {
+            // It was read to its end, and there is no key in it.
+            RegistrationFailure::Refused(_) => self.secrets.forget_answer().await,
+            RegistrationFailure::Lost(_) | RegistrationFailure::NotSent(_) => {
+                self.secrets.give_up_room().await
             }
-        };
-        let body = bodies::write_init_failure(identity, unknown, &failure);
-        self.commit(vec![self.record_of(Kind::Init, Effect::None, body)]).await?;
-        let secrets = match &failure {
-            RegistrationFailure::Lost(_) => self.secrets.set_answer_apart().await,
-            RegistrationFailure::NotSent(_) | RegistrationFailure::Refused(_) => {
-                self.secrets.forget_answer().await
-            }
-        };
-        secrets.map_err(|error| LedgerError::Failed(error.to_string()))?;
-        let mut registered = self.registered();
-        registered.unknown = unknown;
-        registered.device = match failure {
-            RegistrationFailure::Refused(words) => Device::Failed(identity.clone(), words),
-            _ => Device::Pending { identity: identity.clone(), unknown },
-        };
+        });
         Ok(())
+    }
+}
+
+impl JournalLedger {
+    /// Commits that the store is this device's from now on, which is only so where no other has anything here. No sale
+    /// is accepted meanwhile.
+    async fn become_device(
+        &self,
+        identity: &DeviceIdentity,
+        step: InitStep,
+        tries: UnknownTries,
+    ) -> Result<(), LedgerError> {
+        let _alone = self.identity.write().await;
+        let known = self.device();
+        if known.identity().is_some_and(|known| known != identity) {
+            let answer = self.kept_answer().await?.filter(|answer| answer.device != *identity);
+            if matches!(known, Device::Active(..)) || self.has_documents() || answer.is_some() {
+                return Err(LedgerError::OtherDevice);
+            }
+        }
+        self.record_init(identity, step, tries).await
+    }
+
+    async fn record_init(
+        &self,
+        identity: &DeviceIdentity,
+        step: InitStep,
+        tries: UnknownTries,
+    ) -> Result<(), LedgerError> {
+        let environment = self.terms.environment.clone();
+        let init = Init { device: identity.clone(), environment, step, tries };
+        self.commit(vec![self.record_of(Kind::Init, Effect::None, bodies::write_init(&init))]).await?;
+        let answer = self.registered().answer.take();
+        *self.registered() = Registered { answer, ..Registered::of(init) };
+        Ok(())
+    }
+
+    /// An answer that found no place when it came gets it now.
+    async fn set_answer_apart(&self) -> Result<(), LedgerError> {
+        let answer = self.registered().answer.clone();
+        if let Some(answer) = answer {
+            let bytes = bodies::write_answer(&answer, &self.terms.environment);
+            self.secrets.keep_answer(&bytes).await.map_err(|error| secret_failed(&error))?;
+        }
+        self.secrets.set_answer_apart().await.map_err(|error| secret_failed(&error))
+    }
+
+    /// What is decided is on the disk: a file left lying is no harm.
+    fn tidy(&self, done: Result<(), SecretError>) {
+        if let Err(error) = done {
+            warn!(%error, "a file of the registration is left lying");
+        }
+    }
+}
+
+impl Registered {
+    fn of(init: Init) -> Self {
+        let Init { device: identity, environment, step, tries } = init;
+        let device = match step {
+            InitStep::Refused(words) => Device::Failed(identity, words),
+            InitStep::Awaited | InitStep::Intended | InitStep::Lost(_) | InitStep::NotSent(_) => {
+                let unknown = tries.of(&identity);
+                Device::Pending { identity, unknown }
+            }
+        };
+        Self { device, environment: Some(environment), key: None, tries, answer: None }
+    }
+}
+
+fn secret_failed(error: &SecretError) -> LedgerError {
+    match error {
+        SecretError::Io { source, .. }
+            if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+        {
+            error!(%error, "no room for the device's key");
+            LedgerError::DiskLow
+        }
+        _ => LedgerError::Failed(error.to_string()),
     }
 }
 
@@ -104,18 +222,17 @@ pub(super) fn read_device(store: &Store, secrets: &Secrets) -> Result<Registered
             device: Device::Active(identity, registration),
             environment: Some(environment),
             key: Some(key),
-            unknown: 0,
+            ..Registered::default()
         });
     }
     let Some(at) = store.latest(Kind::Init) else { return Ok(Registered::default()) };
     let record = store
         .read(at)
         .map_err(|error| damaged(format!("the registration's intent cannot be read: {error}")))?;
-    let (identity, unknown, step) = bodies::read_init(&record.body)
+    let init = bodies::read_init(&record.body)
         .map_err(|error| damaged(format!("the registration's intent, record {}: {error}", record.seq)))?;
-    let device = match step {
-        InitStep::Refused(words) => Device::Failed(identity, words),
-        InitStep::NotSent | InitStep::Unknown => Device::Pending { identity, unknown },
-    };
-    Ok(Registered { device, environment: None, key: None, unknown })
+    Ok(Registered::of(init))
 }
+
+#[cfg(test)]
+mod tests;

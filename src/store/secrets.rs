@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use crate::fiscal::CmcKey;
 
 const KEY_FILE: &str = "cmc.key";
+/// Where the key is written before it takes its name; full of zeros while KRA is asked.
+const KEY_ROOM: &str = "cmc.key.new";
 const ANSWER_FILE: &str = "init.answer";
 /// Room that is written and synced before KRA is asked, so that the answer finds a place on a full disk.
 const ANSWER_ROOM: usize = 64 * 1024;
+/// The same for the key: one block of any file system.
+const KEY_ROOM_SIZE: usize = 4096;
 
 /// The directory of secrets.
 #[derive(Clone, Debug)]
@@ -27,6 +31,9 @@ pub enum SecretError {
          or ask KRA for a new key; a new one is never made"
     )]
     Gone(PathBuf),
+    /// An answer of KRA lies where the next one would be written. It may be the only copy of the key.
+    #[error("{0} holds an answer of KRA that nobody has read: KRA is not asked again until it is")]
+    Unread(PathBuf),
     /// Reading or writing failed.
     #[error("{step} {path}: {source}")]
     Io {
@@ -51,80 +58,112 @@ impl Secrets {
     /// Missing, empty or unreadable.
     pub fn key(&self) -> Result<CmcKey, SecretError> {
         let path = self.dir.join(KEY_FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(SecretError::Gone(path)),
-            Err(source) => return Err(SecretError::Io { step: "reading", path, source }),
-        };
-        CmcKey::new(text.trim()).map_err(|_| SecretError::Gone(path))
+        match read(&path)? {
+            Some(bytes) => key_in(&bytes).ok_or(SecretError::Gone(path)),
+            None => Err(SecretError::Gone(path)),
+        }
     }
 
+    /// Writes the key into the room made for it, which then takes the key's name. A key that was there before is put
+    /// aside, never overwritten.
     pub(super) async fn keep_key(&self, key: &CmcKey) -> Result<(), SecretError> {
         let text = format!("{}\n", key.reveal());
-        self.blocking(move |dir| replace(dir, KEY_FILE, text.as_bytes())).await
+        self.blocking(move |dir| {
+            match read(&dir.join(KEY_FILE))? {
+                Some(known) if known == text.as_bytes() => return sync_dir(dir),
+                Some(known) if holds_something(&known) => put_aside(dir, KEY_FILE, "cmc.key.old")?,
+                _ => {}
+            }
+            let room = dir.join(KEY_ROOM);
+            let file = write_over(&room, text.as_bytes())?;
+            // The room behind it goes. Only the first line is the key, so a disk that cannot even do that is no matter.
+            let _ = file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX));
+            file.sync_all().map_err(io("syncing", &room))?;
+            fs::rename(&room, dir.join(KEY_FILE)).map_err(io("giving its name to", &room))?;
+            sync_dir(dir)
+        })
+        .await
     }
 
-    pub(super) async fn make_room_for_answer(&self) -> Result<(), SecretError> {
-        self.blocking(|dir| replace(dir, ANSWER_FILE, &vec![0; ANSWER_ROOM])).await
+    /// Whether a key lies here, under any of the names that a key is ever given.
+    pub(super) async fn holds_key(&self) -> Result<bool, SecretError> {
+        self.blocking(|dir| {
+            for (_, path) in numbered(dir, "cmc.key")? {
+                if read(&path)?.is_some_and(|bytes| key_in(&bytes).is_some()) {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
+        .await
     }
 
-    pub(super) async fn keep_answer(&self, body: &[u8]) -> Result<(), SecretError> {
-        let body = body.to_vec();
+    /// Room for an answer and for the key, written and synced. Refuses to take the place of anything that is not room.
+    pub(super) async fn make_room(&self) -> Result<(), SecretError> {
+        self.blocking(|dir| {
+            let answer = dir.join(ANSWER_FILE);
+            match read(&answer)? {
+                Some(bytes) if holds_something(&bytes) => return Err(SecretError::Unread(answer)),
+                _ => write_room(&answer, ANSWER_ROOM)?,
+            }
+            let key = dir.join(KEY_ROOM);
+            if read(&key)?.is_some_and(|bytes| holds_something(&bytes)) {
+                put_aside(dir, KEY_ROOM, "cmc.key.old")?;
+            }
+            write_room(&key, KEY_ROOM_SIZE)?;
+            sync_dir(dir)
+        })
+        .await
+    }
+
+    pub(super) async fn keep_answer(&self, bytes: &[u8]) -> Result<(), SecretError> {
+        let bytes = bytes.to_vec();
         self.blocking(move |dir| {
             let path = dir.join(ANSWER_FILE);
-            let io = |step| move |source| SecretError::Io { step, path: path.clone(), source };
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o600)
-                .open(dir.join(ANSWER_FILE))
-                .map_err(io.clone()("opening"))?;
-            file.write_all(&body).map_err(io.clone()("writing"))?;
-            file.sync_all().map_err(io("syncing"))
+            write_over(&path, &bytes)?.sync_all().map_err(io("syncing", &path))?;
+            sync_dir(dir)
         })
         .await
     }
 
     /// The answer that was kept, without the room behind it; `None` where there is none.
     pub(super) async fn kept_answer(&self) -> Result<Option<Vec<u8>>, SecretError> {
-        self.blocking(|dir| {
-            let path = dir.join(ANSWER_FILE);
-            let mut bytes = match fs::read(&path) {
-                Ok(bytes) => bytes,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                Err(source) => return Err(SecretError::Io { step: "reading", path, source }),
-            };
-            // A body of JSON or XML holds no zero byte.
-            bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
-            Ok(Some(bytes).filter(|bytes| !bytes.is_empty()))
-        })
-        .await
+        self.blocking(|dir| Ok(read(&dir.join(ANSWER_FILE))?.and_then(without_room))).await
     }
 
-    /// Puts an answer that nobody could read aside, for a person: it may hold the key.
+    /// Puts an answer that nobody could read aside, for a person or a later version: it may hold the key. Each has a file
+    /// of its own.
     pub(super) async fn set_answer_apart(&self) -> Result<(), SecretError> {
-        self.blocking(|dir| {
-            let path = dir.join(ANSWER_FILE);
-            match fs::rename(&path, dir.join(format!("{ANSWER_FILE}.unread"))) {
-                Ok(()) => sync_dir(dir),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(source) => Err(SecretError::Io { step: "renaming", path, source }),
-            }
+        self.blocking(|dir| match read(&dir.join(ANSWER_FILE))? {
+            Some(bytes) if holds_something(&bytes) => put_aside(dir, ANSWER_FILE, "init.answer.unread"),
+            _ => Ok(()),
         })
         .await
     }
 
+    /// The answers that were put aside, the newest first.
+    pub(super) async fn answers_apart(&self) -> Result<Vec<Vec<u8>>, SecretError> {
+        self.blocking(|dir| {
+            let mut files = numbered(dir, "init.answer.unread")?;
+            files.sort_by_key(|(number, _)| std::cmp::Reverse(*number));
+            let read = files.iter().map(|(_, path)| Ok(read(path)?.and_then(without_room)));
+            read.filter_map(Result::transpose).collect()
+        })
+        .await
+    }
+
+    /// Removes an answer that was read to its end, and the room.
     pub(super) async fn forget_answer(&self) -> Result<(), SecretError> {
         self.blocking(|dir| {
-            let path = dir.join(ANSWER_FILE);
-            match fs::remove_file(&path) {
-                Ok(()) => sync_dir(dir),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-                Err(source) => Err(SecretError::Io { step: "removing", path, source }),
-            }
+            remove(&dir.join(ANSWER_FILE))?;
+            give_up_room(dir)
         })
         .await
+    }
+
+    /// Removes room that was not used.
+    pub(super) async fn give_up_room(&self) -> Result<(), SecretError> {
+        self.blocking(give_up_room).await
     }
 
     async fn blocking<T: Send + 'static>(
@@ -143,28 +182,185 @@ impl Secrets {
     }
 }
 
-/// Writes a file so that after a power cut it is either the old or the new one, whole.
-fn replace(dir: &Path, name: &str, content: &[u8]) -> Result<(), SecretError> {
-    let path = dir.join(name);
-    let fresh = dir.join(format!("{name}.new"));
-    let io = |step: &'static str| {
-        let path = path.clone();
-        move |source| SecretError::Io { step, path, source }
-    };
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(io("opening a new"))?;
-    file.write_all(content).map_err(io("writing a new"))?;
-    file.sync_all().map_err(io("syncing a new"))?;
-    fs::rename(&fresh, &path).map_err(io("replacing"))?;
+fn io(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SecretError {
+    move |source| SecretError::Io { step, path: path.to_owned(), source }
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>, SecretError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(SecretError::Io { step: "reading", path: path.to_owned(), source }),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), SecretError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io("removing", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The key is the first line.
+fn key_in(bytes: &[u8]) -> Option<CmcKey> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    CmcKey::new(text.lines().next()?.trim()).ok()
+}
+
+/// Room is all zeros; whatever else stands in a file is somebody's.
+fn holds_something(bytes: &[u8]) -> bool {
+    bytes.iter().any(|byte| *byte != 0)
+}
+
+/// What was written, without the zeros behind it.
+fn without_room(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let end = bytes.iter().rposition(|byte| *byte != 0)?;
+    bytes.truncate(end + 1);
+    Some(bytes)
+}
+
+/// Writes from the file's beginning into the blocks that it has.
+fn write_over(path: &Path, bytes: &[u8]) -> Result<File, SecretError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(path).map_err(io("opening", path))?;
+    file.write_all(bytes).map_err(io("writing", path))?;
+    Ok(file)
+}
+
+fn write_room(path: &Path, size: usize) -> Result<(), SecretError> {
+    write_over(path, &vec![0; size])?.sync_all().map_err(io("syncing", path))
+}
+
+fn give_up_room(dir: &Path) -> Result<(), SecretError> {
+    for name in [ANSWER_FILE, KEY_ROOM] {
+        let path = dir.join(name);
+        if read(&path)?.is_some_and(|bytes| !holds_something(&bytes)) {
+            remove(&path)?;
+        }
+    }
     sync_dir(dir)
 }
 
+/// Gives a file the next free name of a series: `base.1`, `base.2`, ... Nothing is ever overwritten.
+fn put_aside(dir: &Path, name: &str, base: &str) -> Result<(), SecretError> {
+    let last = numbered(dir, base)?.into_iter().map(|(number, _)| number).max().unwrap_or(0);
+    let path = dir.join(name);
+    fs::rename(&path, dir.join(format!("{base}.{}", last + 1))).map_err(io("putting aside", &path))?;
+    sync_dir(dir)
+}
+
+/// The files whose name is `base` or begins with `base.`, each with the number that its name ends in, else 0.
+fn numbered(dir: &Path, base: &str) -> Result<Vec<(u64, PathBuf)>, SecretError> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).map_err(io("listing", dir))? {
+        let entry = entry.map_err(io("listing", dir))?;
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(base)) else { continue };
+        if rest.is_empty() || rest.starts_with('.') {
+            let number = rest.rsplit('.').next().and_then(|number| number.parse().ok());
+            found.push((number.unwrap_or(0), entry.path()));
+        }
+    }
+    Ok(found)
+}
+
 fn sync_dir(dir: &Path) -> Result<(), SecretError> {
-    let io = |source| SecretError::Io { step: "syncing", path: dir.to_owned(), source };
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io("syncing", dir))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn key(text: &str) -> CmcKey {
+        CmcKey::new(text).unwrap()
+    }
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = entries.collect();
+        names.sort();
+        names
+    }
+
+    #[tokio::test]
+    async fn room_is_made_used_and_given_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::new(dir.path());
+        secrets.make_room().await.unwrap();
+        assert_eq!(names(dir.path()), ["cmc.key.new", "init.answer"]);
+        let length = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
+        assert_eq!((length("cmc.key.new"), length("init.answer")), (4096, 65_536));
+        assert_eq!(secrets.kept_answer().await.unwrap(), None);
+        assert!(!secrets.holds_key().await.unwrap());
+        secrets.make_room().await.unwrap();
+
+        secrets.keep_answer(b"{\"an\":1}\nanswer").await.unwrap();
+        assert_eq!(length("init.answer"), 65_536, "written into the room");
+        assert_eq!(secrets.kept_answer().await.unwrap().unwrap(), b"{\"an\":1}\nanswer");
+        secrets.give_up_room().await.unwrap();
+        assert_eq!(names(dir.path()), ["init.answer"], "an answer is not room");
+
+        secrets.make_room().await.unwrap_err();
+        assert_eq!(secrets.kept_answer().await.unwrap().unwrap(), b"{\"an\":1}\nanswer");
+        secrets.forget_answer().await.unwrap();
+        secrets.make_room().await.unwrap();
+        secrets.keep_key(&key("KEY1")).await.unwrap();
+        secrets.forget_answer().await.unwrap();
+        assert_eq!(names(dir.path()), ["cmc.key"]);
+        assert_eq!(fs::read(dir.path().join("cmc.key")).unwrap(), b"KEY1\n");
+        assert_eq!(fs::metadata(dir.path().join("cmc.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    /// No step of a second try takes the only copy of what the first one brought.
+    #[tokio::test]
+    async fn nothing_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = Secrets::new(dir.path());
+        for answer in ["one", "two"] {
+            secrets.make_room().await.unwrap();
+            // Nothing came: room is not an answer.
+            secrets.set_answer_apart().await.unwrap();
+            secrets.keep_answer(answer.as_bytes()).await.unwrap();
+            secrets.set_answer_apart().await.unwrap();
+        }
+        assert_eq!(names(dir.path()), ["cmc.key.new", "init.answer.unread.1", "init.answer.unread.2"]);
+        assert_eq!(secrets.answers_apart().await.unwrap(), [b"two".to_vec(), b"one".to_vec()]);
+
+        for text in ["KEY-THE-FIRST", "KEY2", "KEY2", "KEY3"] {
+            secrets.make_room().await.unwrap();
+            secrets.keep_key(&key(text)).await.unwrap();
+            assert_eq!(secrets.key().unwrap(), key(text));
+        }
+        let old = |number: u32| fs::read(dir.path().join(format!("cmc.key.old.{number}"))).unwrap();
+        assert_eq!((old(1), old(2)), (b"KEY-THE-FIRST\n".to_vec(), b"KEY2\n".to_vec()));
+
+        // Cut off between the key's write and its name: the next try puts it aside.
+        fs::remove_file(dir.path().join("cmc.key")).unwrap();
+        fs::write(dir.path().join("cmc.key.new"), "KEY4\n").unwrap();
+        assert!(secrets.holds_key().await.unwrap());
+        secrets.make_room().await.unwrap();
+        assert_eq!(old(3), b"KEY4\n");
+        assert!(secrets.holds_key().await.unwrap());
+    }
+
+    #[test]
+    fn the_key_is_the_first_line() {
+        for (bytes, expected) in [
+            (&b"KEY\n"[..], Some("KEY")),
+            (b"KEY", Some("KEY")),
+            (b" KEY \nrest of what was there", Some("KEY")),
+            (b"", None),
+            (b"\n", None),
+            (&[0; 64], None),
+            (b"two words\n", None),
+            (&[0xff, 0xfe], None),
+        ] {
+            assert_eq!(key_in(bytes), expected.map(key), "{bytes:?}");
+        }
+    }
 }

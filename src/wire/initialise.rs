@@ -76,6 +76,13 @@ pub fn read(http_status: u16, raw: &[u8]) -> Result<(Registration, CmcKey), Init
     Ok((registration, key))
 }
 
+/// The key alone, where an answer that [`read`] cannot use holds one.
+pub fn key(raw: &[u8]) -> Option<CmcKey> {
+    let tree = Tree::read(raw).ok()?;
+    let data = Envelope::open(&tree)?.data?;
+    CmcKey::new(data.field("info").unwrap_or(data).text("cmcKey")?).ok()
+}
+
 /// The codes that refuse a registration for good; every other code leaves it open.
 fn decides(code: &str) -> bool {
     matches!(
@@ -157,6 +164,15 @@ mod tests {
                     address: Some("Shop 4, Westlands, Nairobi".to_owned()),
                 }
             );
+        }
+    }
+
+    #[test]
+    fn a_key_in_an_answer_that_cannot_be_used() {
+        let without_id = answer("000", &format!(r#"{{"info":{}}}"#, INFO.replace("sdcId", "other")));
+        assert_eq!(key(without_id.as_bytes()).unwrap().reveal(), "0123456789ABCDEF");
+        for body in [answer("902", "null"), answer("000", r#"{"info":{}}"#), "<html>x</html>".to_owned()] {
+            assert_eq!(key(body.as_bytes()), None, "{body}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! A device is registered once, its key is handed out once and kept, and sales wait for it where they can.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::harness::{BHF_ID, Dice, SERIAL, Shop, TIN, eventually, on_both_wires};
+use crate::harness::{BHF_ID, Dice, PATIENCE, SERIAL, Shop, TIN, eventually, on_both_wires};
 use crate::kra::{INITIALISE, Kra, Wire};
 use crate::sale::sale;
 use crate::till::Till;
@@ -14,6 +17,12 @@ on_both_wires! {
     registers_itself_at_start,
     lost_answer_is_told,
     killed_right_after_the_answer,
+    key_finds_no_place,
+    stopped_while_registering,
+    hung_up_while_registering,
+    sells_before_kra_has_answered,
+    corrected_configuration,
+    another_identity_while_sales_wait,
 }
 
 fn identity() -> Value {
@@ -198,7 +207,7 @@ fn killed_right_after_the_answer(wire: Wire) {
         let shop = Shop::with(&kra);
         let gateway = shop.spawn();
         kra.wait_books("KRA registers the device", crate::kra::Books::has_device);
-        std::thread::sleep(std::time::Duration::from_micros(dice.below(30_000)));
+        thread::sleep(Duration::from_micros(dice.below(30_000)));
         gateway.kill();
         let _gateway = shop.open();
         let till = shop.till();
@@ -221,4 +230,153 @@ fn killed_right_after_the_answer(wire: Wire) {
         kra.books().expect_in_order(&[number]);
     }
     eprintln!("the key was kept in {kept} of 6 rounds");
+}
+
+/// KRA's answer came and the key found no place: the answer is read again until it does. KRA is not asked again, and
+/// sales are taken all the while, over a restart too.
+fn key_finds_no_place(wire: Wire) {
+    let kra = Kra::start(wire);
+    let shop = Shop::with(&kra);
+    shop.command(&["store", "init"]).expect(0);
+    let key = shop.state().join("keys").join("cmc.key");
+    std::fs::create_dir(&key).unwrap();
+    let gateway = shop.open();
+    let till = shop.till();
+    kra.wait_books("KRA registers the device", crate::kra::Books::has_device);
+    eventually("the gateway tries again", || {
+        (shop.journal().matches("registering the device failed").count() >= 1).then_some(())
+    });
+    till.sell_offline("S-1");
+    gateway.kill();
+    let _gateway = shop.open();
+    till.sell_offline("S-2");
+    assert_eq!(status(&till)["status"], "pending");
+    std::fs::remove_dir(&key).unwrap();
+    till.wait_status("S-2", "signed");
+    assert_eq!(status(&till)["status"], "active");
+    assert_eq!(kra.asked(INITIALISE), 1, "KRA gives the key once");
+    kra.books().expect_in_order(&["S-1", "S-2"]);
+}
+
+/// A stop while KRA is about to answer waits for the answer, and ends in time where none comes.
+fn stopped_while_registering(wire: Wire) {
+    for by_hand in [false, true] {
+        let kra = Kra::start(wire);
+        kra.fault(json!({ "fault": "slow", "count": 1, "function": INITIALISE, "args": { "ms": 5000 } }));
+        let shop = if by_hand { Shop::unregistered(&kra) } else { Shop::with(&kra) };
+        let shop = shop.set("kra.request_timeout", "\"20s\"");
+        let mut gateway = shop.open();
+        let till = shop.till();
+        let register = by_hand.then(|| {
+            let till = till.clone();
+            thread::spawn(move || {
+                till.ask("POST", "/api/device/init/", Some(identity().to_string().as_bytes()))
+            })
+        });
+        kra.wait_struck(1);
+        gateway.terminate();
+        assert_eq!(gateway.wait_end(Duration::from_secs(10)).code(), Some(0));
+        if let Some(register) = register {
+            // It was answered or cut off; the key is here all the same.
+            let _ = register.join().unwrap();
+        }
+        let _gateway = shop.open();
+        assert_eq!(status(&till)["status"], "active");
+        till.sell("S-1");
+        assert_eq!(kra.asked(INITIALISE), 1);
+    }
+    let kra = Kra::start(wire);
+    kra.fault(json!({ "fault": "hang", "count": 1, "function": INITIALISE }));
+    let shop = Shop::with(&kra).set("kra.request_timeout", "\"20s\"");
+    let mut gateway = shop.open();
+    kra.wait_struck(1);
+    gateway.terminate();
+    assert_eq!(gateway.wait_end(Duration::from_secs(10)).code(), Some(0));
+    let _gateway = shop.open_registered();
+    assert_eq!(kra.asked(INITIALISE), 2, "one more after an unknown outcome");
+}
+
+/// Who hangs up before KRA has answered finds the device registered.
+fn hung_up_while_registering(wire: Wire) {
+    let kra = Kra::start(wire);
+    kra.fault(json!({ "fault": "slow", "count": 1, "function": INITIALISE, "args": { "ms": 1000 } }));
+    let shop = Shop::unregistered(&kra);
+    let _gateway = shop.open();
+    let till = shop.till();
+    let mut connection = till.connect().unwrap();
+    let body = identity().to_string();
+    connection.send(&till.request("POST", "/api/device/init/", Some(body.as_bytes()))).unwrap();
+    kra.wait_struck(1);
+    drop(connection);
+    let again = till.post("/api/device/init/", &identity()).expect(200);
+    expect_masked(&again, "nothing that a mask would ever show");
+    assert_eq!((status(&till)["status"].as_str(), kra.asked(INITIALISE)), (Some("active"), 1));
+}
+
+/// Sales are taken from the first moment, while KRA is still being looked for.
+fn sells_before_kra_has_answered(wire: Wire) {
+    let kra = Kra::start(wire);
+    kra.fault(json!({ "fault": "hang", "function": wire.probe() }));
+    let shop = Shop::with(&kra);
+    let _gateway = shop.open();
+    let till = shop.till();
+    till.sell_offline("S-1");
+    assert_eq!((status(&till)["status"].as_str(), kra.asked(INITIALISE)), (Some("pending"), 0));
+    kra.clear_faults();
+    till.wait_status("S-1", "signed");
+}
+
+/// What is sold while the device is pending belongs to it: no other identity and no other KRA takes it over. As long as
+/// nothing is sold, a corrected configuration counts.
+fn corrected_configuration(wire: Wire) {
+    let kra = Kra::start(wire);
+    kra.line(false);
+    let shop = Shop::with(&kra).set("device.serial_number", "\"MISTYPED\"");
+    let gateway = shop.open();
+    let till = shop.till();
+    eventually("the device is pending", || (status(&till)["status"] == "pending").then_some(()));
+    gateway.stop();
+
+    shop.change("device.serial_number", &format!("{SERIAL:?}"));
+    let gateway = shop.open();
+    assert_eq!(status(&till)["serialNumber"], SERIAL);
+    assert!(shop.journal().contains("names another device"), "it is said");
+    let other = json!({ "tin": TIN, "bhfId": BHF_ID, "serialNumber": "TILL-0002" });
+    till.post("/api/device/init/", &other).expect_error(409, "device_differs");
+    till.sell_offline("S-1");
+    gateway.stop();
+
+    for (key, wrong, right) in [
+        ("device.serial_number", "\"TILL-0002\"".to_owned(), format!("{SERIAL:?}")),
+        ("device.tin", "\"A000000000B\"".to_owned(), format!("{TIN:?}")),
+        ("kra.environment", "\"simulator\"".to_owned(), "\"custom\"".to_owned()),
+    ] {
+        shop.change(key, &wrong);
+        let mut gateway = shop.spawn();
+        assert_eq!(gateway.wait_end(PATIENCE).code(), Some(78), "{key}");
+        shop.change(key, &right);
+    }
+    let _gateway = shop.open();
+    kra.line(true);
+    till.wait_status("S-1", "signed");
+    kra.books().expect_in_order(&["S-1"]);
+}
+
+/// Not configured, but asked for by a till: once it has sold, another till cannot make it another device.
+fn another_identity_while_sales_wait(wire: Wire) {
+    let kra = Kra::start(wire);
+    kra.line(false);
+    let shop = Shop::unregistered(&kra);
+    let _gateway = shop.open();
+    let till = shop.till();
+    let mistyped = json!({ "tin": TIN, "bhfId": BHF_ID, "serialNumber": "MISTYPED" });
+    till.post("/api/device/init/", &mistyped).expect(503);
+    till.post("/api/device/init/", &identity()).expect(503);
+    assert_eq!(status(&till)["serialNumber"], SERIAL, "nothing was sold: it is put right");
+    till.sell_offline("S-1");
+    till.post("/api/device/init/", &mistyped).expect_error(409, "device_differs");
+    assert_eq!(status(&till)["serialNumber"], SERIAL);
+    kra.line(true);
+    till.wait_status("S-1", "signed");
+    kra.books().expect_in_order(&["S-1"]);
 }

@@ -1,0 +1,166 @@
+//! One registration at a time, in a task of its own: nobody who hangs up, and no stop, takes it off KRA's one answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::ports::{Authority, Clock, Device, LedgerError, Registry};
+use super::progress::Progress;
+use super::register_device::{Registered, register_device};
+use crate::fiscal::DeviceIdentity;
+use crate::queue::Dice;
+
+/// How many may wait for their turn.
+const WAITING: usize = 16;
+
+/// Where tills and technicians ask for a registration.
+#[derive(Clone, Debug)]
+pub struct Registrar(mpsc::Sender<Ask>);
+
+/// What they asked for.
+#[derive(Debug)]
+pub struct Asks(mpsc::Receiver<Ask>);
+
+#[derive(Debug)]
+struct Ask {
+    identity: DeviceIdentity,
+    told: oneshot::Sender<Result<Registered, LedgerError>>,
+}
+
+impl Registrar {
+    /// The registrar's counter, and what its task reads.
+    pub fn new() -> (Self, Asks) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), Asks(receiver))
+    }
+
+    /// Asks by hand for the registration of this device. It goes on if this future is dropped.
+    ///
+    /// # Errors
+    /// The store failed, or the gateway is stopping.
+    pub async fn register(&self, identity: DeviceIdentity) -> Result<Registered, LedgerError> {
+        let (told, answer) = oneshot::channel();
+        self.0.send(Ask { identity, told }).await.map_err(|_| LedgerError::Stopping)?;
+        answer.await.unwrap_or(Err(LedgerError::Stopping))
+    }
+}
+
+/// Everything that registering needs of the world.
+#[derive(Debug)]
+pub struct Registering<L, A, C> {
+    /// The device and its key.
+    pub registry: Arc<L>,
+    /// KRA.
+    pub authority: Arc<A>,
+    /// The time.
+    pub clock: Arc<C>,
+    /// The drain, called once the device is active.
+    pub progress: Arc<Progress>,
+    /// The device that the configuration names: no other is registered then.
+    pub configured: Option<DeviceIdentity>,
+    /// The longest pause between two tries.
+    pub pause: Duration,
+    /// Throws the dice.
+    pub dice: fn() -> Dice,
+}
+
+impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
+    /// Registers the device by itself where it is known which, and whenever somebody asks, until told to stop. A request
+    /// on the line is waited for to its end, so this must not be dropped while there may be one.
+    pub async fn run(self, mut asks: Asks, stopping: watch::Receiver<bool>) {
+        let mut trouble = String::new();
+        let mut next = Instant::now();
+        loop {
+            // Active, or nobody knows which device: only somebody who asks brings news.
+            let due = self.to_be_registered();
+            let ask = tokio::select! {
+                biased;
+                () = told(&stopping) => return,
+                Some(ask) = asks.0.recv() => Some(ask),
+                () = tokio::time::sleep_until(next), if due.is_some() => None,
+            };
+            match (ask, due) {
+                (Some(ask), _) => {
+                    let result = self.by_hand(ask.identity, &stopping).await;
+                    // Whoever hung up finds it in the device's status.
+                    let _ = ask.told.send(result);
+                }
+                (None, Some(identity)) => {
+                    let result = self.one(identity, false, &stopping).await;
+                    tell(&result, &mut trouble);
+                }
+                (None, None) => {}
+            }
+            next = Instant::now() + self.pause();
+        }
+    }
+
+    /// The configured device before one that was only tried: somebody may have corrected it.
+    fn to_be_registered(&self) -> Option<DeviceIdentity> {
+        match self.registry.device() {
+            Device::Active(..) => None,
+            known => self.configured.clone().or_else(|| known.identity().cloned()),
+        }
+    }
+
+    async fn by_hand(
+        &self,
+        identity: DeviceIdentity,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Registered, LedgerError> {
+        match &self.configured {
+            Some(configured) if *configured != identity => Ok(Registered::Differs(configured.clone())),
+            _ => self.one(identity, true, stopping).await,
+        }
+    }
+
+    async fn one(
+        &self,
+        identity: DeviceIdentity,
+        by_hand: bool,
+        stopping: &watch::Receiver<bool>,
+    ) -> Result<Registered, LedgerError> {
+        let (registry, authority) = (self.registry.as_ref(), self.authority.as_ref());
+        let result = register_device(identity, by_hand, registry, authority, told(stopping)).await;
+        if matches!(result, Ok(Registered::Now(..))) {
+            self.progress.contact(self.clock.wall_ms());
+        }
+        if matches!(self.registry.device(), Device::Active(..)) {
+            self.progress.nudge();
+        }
+        result
+    }
+
+    fn pause(&self) -> Duration {
+        let spread = u64::try_from(self.pause.as_millis()).unwrap_or(u64::MAX).max(1);
+        Duration::from_millis((self.dice)().0 % spread).max(self.pause / 8)
+    }
+}
+
+/// Says each trouble once, until another one comes.
+fn tell(result: &Result<Registered, LedgerError>, trouble: &mut String) {
+    let (now, failed) = match result {
+        Ok(Registered::Away(words) | Registered::Refused(words)) => (words.in_short(), false),
+        Ok(Registered::Already(..) | Registered::Now(..)) => (String::new(), false),
+        Ok(Registered::Differs(known)) => {
+            (format!("the gateway serves the device {} of PIN {}", known.serial, known.tin), false)
+        }
+        Err(error) => (error.to_string(), true),
+    };
+    if now != *trouble && !now.is_empty() {
+        if failed {
+            error!(why = now, "registering the device failed; it is tried again");
+        } else {
+            warn!(kra = now, "the device is not registered yet");
+        }
+    }
+    *trouble = now;
+}
+
+async fn told(stopping: &watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopping.clone().wait_for(|stop| *stop).await;
+}
