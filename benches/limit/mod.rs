@@ -1,12 +1,14 @@
 //! What the disk gives: append + fdatasync of 2 KiB, each in a 4 KiB block of its own, in one zero-filled file, at the
 //! same number of writers, each a thread. Every ratio that is printed is to this, measured in turns in the same run.
 
+#![allow(clippy::print_stdout, reason = "a benchmark says what is amiss")]
 #![allow(dead_code, reason = "each benchmark takes what it needs")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -136,30 +138,37 @@ impl Limit {
 }
 
 /// Keeps the processors from falling asleep between two syncs, which on a virtual machine costs more than the sync
-/// itself. Yields to everything else.
+/// itself. At the idle policy, so that everything else goes before it at once: a niced thread would hold up whatever
+/// wakes on its processor until the next tick.
 pub(crate) struct Awake {
-    over: &'static AtomicBool,
+    spinners: Vec<Child>,
 }
 
 impl Awake {
-    /// Begins to spin on each processor, at the lowest priority.
+    /// Begins to spin on each processor; where `chrt` (util-linux) is missing, says that figures may be worse.
     pub(crate) fn new() -> Self {
-        let over: &'static AtomicBool = Box::leak(Box::new(AtomicBool::new(false)));
-        for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            thread::spawn(move || {
-                // On Linux this is the thread's own priority. Refused: then we spin as everybody else does.
-                let _ = rustix::process::nice(19);
-                while !over.load(Ordering::Relaxed) {
-                    std::hint::spin_loop();
-                }
-            });
+        // Ends by itself when this process is gone.
+        let spin =
+            "while kill -0 \"$1\" 2>/dev/null; do i=0; while [ $i -lt 50000 ]; do i=$((i+1)); done; done";
+        let ours = std::process::id().to_string();
+        let start = |_| {
+            let mut command = Command::new("chrt");
+            command.args(["--idle", "0", "sh", "-c", spin, "sh", &ours]).stdin(Stdio::null()).spawn()
+        };
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        let spinners: Vec<Child> = (0..processors).map_while(|at| start(at).ok()).collect();
+        if spinners.is_empty() {
+            println!("chrt is not there: the processors may fall asleep, and figures be worse for it");
         }
-        Self { over }
+        Self { spinners }
     }
 }
 
 impl Drop for Awake {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
+        for spinner in &mut self.spinners {
+            let _ = spinner.kill();
+            let _ = spinner.wait();
+        }
     }
 }
