@@ -75,7 +75,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let before = drain.clone();
             let action = drain.step(now, event, &view, (self.dice)());
             self.tell(&before, &drain);
-            self.progress.publish(&drain, now);
+            if self.progress.publish(&drain, now) && matches!(action, Action::WaitUntil(_)) {
+                event = Event::Woken;
+                continue;
+            }
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
             let work = self.carry_out(action, &view, &device, &key);
