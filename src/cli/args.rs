@@ -177,7 +177,7 @@ pub struct VerifyArgs {
 /// `store ...`
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreCommand {
-    /// Make an empty store; refuses where one is already
+    /// Make an empty store; where one is already, nothing is changed
     Init,
 }
 

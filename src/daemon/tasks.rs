@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::gateway::ports::{Authority, Clock, Ledger, Registry, StoreHealth};
 use crate::gateway::{Progress, Watch};
@@ -59,7 +59,12 @@ where
         }
         let now = alerts(&snapshot);
         for alert in now.iter().filter(|alert| !active.contains(&alert.code)) {
-            warn!(alert = alert.code, "alert: {}", alert.message);
+            // The line comes back by itself; everything else needs a person.
+            if alert.code == "kra_down" {
+                warn!(alert = alert.code, "{}", alert.message);
+            } else {
+                error!(alert = alert.code, "{}", alert.message);
+            }
         }
         let codes: Vec<String> = now.into_iter().map(|alert| alert.code).collect();
         for code in active.iter().filter(|code| !codes.contains(code)) {

@@ -122,8 +122,11 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         }
         let news = self.ledger.news_of(sale.seq);
         let place = self.ledger.place(sale.seq);
+        // A drain that cannot send looks at the queue by itself once it can; waking it for each sale only costs time.
         let flows = self.progress.flows();
-        self.progress.nudge();
+        if flows {
+            self.progress.nudge();
+        }
         let patience = wait.unwrap_or(self.rules.realtime_wait);
         let active = matches!(self.ledger.device(), Device::Active(..));
         // No wait behind others, nor while KRA is away; one that is gone already was sent quicker than we looked.

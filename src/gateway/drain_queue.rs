@@ -75,7 +75,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let before = drain.clone();
             let action = drain.step(now, event, &view, (self.dice)());
             self.tell(&before, &drain);
-            self.progress.publish(&drain, now);
+            if self.progress.publish(&drain, now) && matches!(action, Action::WaitUntil(_)) {
+                event = Event::Woken;
+                continue;
+            }
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
             let work = self.carry_out(action, &view, &device, &key);
@@ -282,42 +285,11 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         self.ledger.record(document, &ruling, None).await
     }
 
-    /// One line for each change that a person may look for.
+    /// What happened, for a person who looks; conditions that last are alerts, and told there.
     fn tell(&self, before: &Drain, after: &Drain) {
-        use crate::queue::Line;
-        match (before.line(), after.line()) {
-            (Line::Closed, Line::Open { .. }) => {
-                warn!("KRA cannot be reached: sales are kept and sent later")
-            }
-            (Line::Open { .. }, Line::Closed) => info!("KRA is back"),
-            _ => {}
-        }
-        match (before.hold(), after.hold()) {
-            (None, Some(hold)) if hold.device => {
-                error!(
-                    kra = hold.words.in_short(),
-                    "KRA refuses this device: sales are kept and nothing is sent"
-                );
-            }
-            (None, Some(hold)) => {
-                error!(
-                    kra = hold.words.in_short(),
-                    "KRA's answer points to the configuration: nothing is sent"
-                );
-            }
-            (Some(_), None) => info!("sending goes on"),
-            _ => {}
-        }
         if !before.no_look_up() && after.no_look_up() {
             warn!(
                 "this KRA has no function to look up an invoice: a lost answer is settled by sending the same again"
-            );
-        }
-        if let (None, Some(stopped)) = (before.stopped(), after.stopped()) {
-            error!(
-                invc_no = stopped.number,
-                why = stopped.why,
-                "the number series is stopped: a person has to look"
             );
         }
         if let (None, Some(doubt)) = (before.doubt(), after.doubt()) {

@@ -94,8 +94,11 @@ impl Progress {
         });
     }
 
-    pub(super) fn publish(&self, drain: &Drain, now: crate::queue::Moment) {
+    /// Shows the drain as it is now. True: sales are sent at once from here on, and those of a moment ago called nobody.
+    pub(super) fn publish(&self, drain: &Drain, now: crate::queue::Moment) -> bool {
+        let mut flows_again = false;
         self.sight.send_if_modified(|sight| {
+            flows_again = drain.flows() && !sight.flows;
             let fresh = Sight {
                 flows: drain.flows(),
                 line_up: drain.line() == Line::Closed,
@@ -109,5 +112,6 @@ impl Progress {
             *sight = fresh;
             changed
         });
+        flows_again
     }
 }

@@ -26,7 +26,9 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     if let Some(why) = &snapshot.kra.series_stopped {
         raise(
             "series_stopped",
-            format!("{why}. Sales are kept and nothing is sent until a person has looked"),
+            format!(
+                "the number series is stopped: {why}. Sales are kept and nothing is sent until a person has looked"
+            ),
         );
     }
     if snapshot.device.status != "active" {
@@ -34,7 +36,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         raise("device", format!("the device is {}: {reason}", snapshot.device.status));
     }
     if let Some(why) = &snapshot.kra.held {
-        raise("held", format!("KRA answers and nothing is sent: {why}"));
+        raise("held", format!("KRA answers, and nothing is sent: {why}. Sales are kept"));
     }
     if !snapshot.kra.up {
         raise("kra_down", "KRA cannot be reached: sales are kept and sent when it is back".to_owned());
