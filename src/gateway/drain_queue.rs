@@ -17,6 +17,9 @@ use crate::wire::sale::{self, SaleBinding, TraderTexts};
 /// How long a stop waits for the answer to a request that is on the line.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 
+/// A try that has lasted so long is begun anew when the kernel says that the till's own line is back.
+const STUCK: Duration = Duration::from_millis(500);
+
 /// How documents are sent: from the configuration.
 #[derive(Clone, Debug)]
 pub struct SendingRules {
@@ -81,10 +84,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             }
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
+            let abortable = matches!(action, Action::Connect | Action::LookUp(..) | Action::Probe);
             let work = self.carry_out(action, &view, &device, &key);
             tokio::pin!(work);
             event = tokio::select! {
                 event = &mut work => event?,
+                // Nothing that saves is on the line: better a fresh try than one that waits for the old line's time-outs.
+                () = self.progress.line_returned_during(STUCK), if abortable => Event::LineReturned,
                 () = &mut stop => {
                     if finish && let Ok(event) = tokio::time::timeout(LAST_ANSWER, work).await {
                         return self.last_words(&mut drain, event?, &view).await;

@@ -77,6 +77,12 @@ impl Progress {
         self.line.notify_one();
     }
 
+    /// Resolves at the earliest after `stuck`, once a link, an address or a route came back.
+    pub(super) async fn line_returned_during(&self, stuck: std::time::Duration) {
+        tokio::time::sleep(stuck).await;
+        self.line.notified().await;
+    }
+
     pub(super) async fn called(&self) -> crate::queue::drain::Event {
         use crate::queue::drain::Event;
         tokio::select! {

@@ -15,6 +15,7 @@ mod guard;
 mod health;
 mod holds;
 mod limits;
+mod line;
 mod lost_answers;
 mod one_sync;
 mod order;
