@@ -1,7 +1,7 @@
 //! HTTP/1.1 over TCP and Unix sockets, for `pos` and `admin`: what a request may be, who may send one, and how long
 //! any part of it may take.
 //!
-//! [`serve`] accepts on a [`Listener`]; each connection has a task, and each request's handler a task of its own
+//! [`serve()`] accepts on a [`Listener`]; each connection has a task, and each request's handler a task of its own
 //! that goes on when the client hangs up. [`Guard`] decides who is heard. Nothing here knows a route.
 
 mod answer;

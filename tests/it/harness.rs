@@ -34,6 +34,12 @@ pub(crate) fn binary() -> Command {
     command
 }
 
+/// Says, past the test runner's capture, that a test could not be run here.
+pub(crate) fn say_skipped(why: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{why}");
+}
+
 /// Looks again and again until `look` finds something.
 pub(crate) fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     within(PATIENCE, what, look)

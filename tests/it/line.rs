@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use crate::harness::{eventually, within};
+use crate::harness::{eventually, say_skipped, within};
 use crate::till::Till;
 
 /// A network of its own with nothing but loopback: a simulator and a gateway in it, and a cable that is pulled by a word.
@@ -29,7 +29,7 @@ fn the_kernels_news_starts_a_probe_at_once() {
     let directory = tempfile::tempdir().unwrap();
     configure(directory.path());
     let Some(mut network) = Network::start(directory.path()) else {
-        eprintln!("SKIPPED: no network namespace can be made here (unshare, ip)");
+        say_skipped("not tried: no network namespace can be made here (unshare, ip), so no cable was pulled");
         return;
     };
     let till = Till::unix(&directory.path().join("till.sock"));

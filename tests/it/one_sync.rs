@@ -22,8 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn each_group_is_synced_once_and_before_its_answers() {
     if Command::new("strace").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        eprintln!(
-            "SKIPPED: strace is not installed (apt-get install strace), so nobody has watched the syncs"
+        crate::harness::say_skipped(
+            "SKIPPED: strace is not installed (apt-get install strace), so nobody has watched the syncs",
         );
         return;
     }
