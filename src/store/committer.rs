@@ -124,10 +124,8 @@ struct Broken(String);
 impl Committer {
     /// Runs until the store is closed, abandoned or broken.
     pub(crate) fn run(mut self) {
-        let mut awake = false;
         loop {
-            let mail = self.shared.inbox.wait(self.pace.due(&self.options), awake);
-            awake = !mail.requests.is_empty();
+            let mail = self.shared.inbox.wait(self.pace.due(&self.options));
             if mail.abandon {
                 return self.stop(&CommitError::Stopping, None);
             }

@@ -1,9 +1,8 @@
 //! What waits for the committer: a bounded line between the async world and one thread.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -11,9 +10,6 @@ use crate::store::error::CommitError;
 use crate::store::index::IndexError;
 use crate::store::options::Committed;
 use crate::store::record::NewRecord;
-
-/// How long the committer looks out for the next commit before it sleeps.
-const LOOK_OUT: Duration = Duration::from_micros(100);
 
 /// One commit that waits.
 pub(crate) struct Request {
@@ -45,8 +41,6 @@ impl Mail {
 pub(crate) struct Inbox {
     state: Mutex<State>,
     arrived: Condvar,
-    /// A hint that there is mail; the state's lock decides.
-    waiting: AtomicBool,
     places: Arc<Semaphore>,
 }
 
@@ -62,12 +56,7 @@ struct State {
 impl Inbox {
     pub(crate) fn new(places: usize) -> Self {
         let places = places.clamp(1, Semaphore::MAX_PERMITS);
-        Self {
-            state: Mutex::default(),
-            arrived: Condvar::new(),
-            waiting: AtomicBool::new(false),
-            places: Arc::new(Semaphore::new(places)),
-        }
+        Self { state: Mutex::default(), arrived: Condvar::new(), places: Arc::new(Semaphore::new(places)) }
     }
 
     /// Hands a commit in and waits for its answer. Dropping the future does not take the commit back.
@@ -83,17 +72,13 @@ impl Inbox {
             }
             state.mail.requests.push_back(Request { records, answer, _place: place });
         }
-        self.waiting.store(true, Ordering::Relaxed);
         self.arrived.notify_one();
         answered.await.unwrap_or_else(|_| Err(CommitError::Failed("the committer stopped".into())))
     }
 
-    /// Waits for mail, at the longest until `until`; empty mail means that the time has come. `awake`: just after a commit
-    /// the next one is often a moment away, and waking a thread costs more than a short look-out.
-    pub(crate) fn wait(&self, until: Option<Instant>, awake: bool) -> Mail {
-        if awake {
-            self.look_out();
-        }
+    /// Waits for mail, at the longest until `until`; empty mail means that the time has come. Sleeps at once: to look out
+    /// for the next commit by yielding gives the processor away for a whole tick where anything else wants it.
+    pub(crate) fn wait(&self, until: Option<Instant>) -> Mail {
         let mut state = self.state();
         while state.mail.is_empty() {
             let Some(until) = until else {
@@ -106,15 +91,7 @@ impl Inbox {
             };
             state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.waiting.store(false, Ordering::Relaxed);
         std::mem::take(&mut state.mail)
-    }
-
-    fn look_out(&self) {
-        let begun = Instant::now();
-        while !self.waiting.load(Ordering::Relaxed) && begun.elapsed() < LOOK_OUT {
-            std::thread::yield_now();
-        }
     }
 
     /// Puts something into the committer's mail; once it has stopped, that is dropped.
