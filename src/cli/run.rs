@@ -59,7 +59,7 @@ pub(super) fn load(config: Option<&Path>) -> Option<Settings> {
     let loaded = match Settings::load(config, process_environment()) {
         Ok(loaded) => loaded,
         Err(problems) => {
-            eprint!("{problems}");
+            eprintln!("{}", problems.to_string().trim_end());
             return None;
         }
     };
@@ -71,7 +71,7 @@ pub(super) fn load(config: Option<&Path>) -> Option<Settings> {
             Some(loaded.settings)
         }
         Err(problems) => {
-            eprint!("{problems}");
+            eprintln!("{}", problems.to_string().trim_end());
             None
         }
     }

@@ -15,8 +15,6 @@ pub struct Doubt {
     pub last_sent: Moment,
     /// When to ask next.
     pub ask_at: Moment,
-    /// How often the same bytes were sent again.
-    pub resends: u32,
     /// KRA called it accepted, without its proof: it is never sent again.
     pub accepted: bool,
     /// KRA says the number is taken though the look-up says it is not: how often.
@@ -65,7 +63,6 @@ impl Doubt {
             number,
             last_sent: sent,
             ask_at: now,
-            resends: 0,
             accepted: false,
             contradictions: 0,
             afterwards: Afterwards::SendAgain,

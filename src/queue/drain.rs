@@ -505,13 +505,6 @@ impl Drain {
     fn stop(&mut self, number: u64, why: String) {
         self.stopped = Some(Stopped { number, why });
     }
-
-    /// A person has put the series right: both its ends are looked at again before anything is sent.
-    pub fn series_adopted(&mut self) {
-        self.stopped = None;
-        self.series = Series::Unproven;
-        self.doubt = None;
-    }
 }
 
 /// Bound, without an outcome, found at a start: something may have left.

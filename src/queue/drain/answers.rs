@@ -122,7 +122,6 @@ impl Drain {
             Some(doubt) if doubt.document == document => {
                 doubt.last_sent = self.sent_at;
                 doubt.ask_at = now;
-                doubt.resends = doubt.resends.saturating_add(1);
                 doubt.afterwards = Afterwards::SendAgain;
             }
             _ => self.doubt = Some(Doubt::new(document, standing.number, self.sent_at, now)),
