@@ -172,6 +172,7 @@ impl Journal {
         limit: usize,
     ) -> Result<Vec<Record>, ReadError> {
         let before = before.unwrap_or(Seq::MAX);
+        let kinds = kind.map(|kind| [kind]);
         let segments = self.segments();
         let mut found = Vec::new();
         for (index, (number, segment)) in segments.iter().enumerate().rev() {
@@ -185,37 +186,14 @@ impl Journal {
             for (offset, header) in self.groups(*number, *segment, next, false)?.iter().rev() {
                 if header.first_seq < before && found.len() < limit {
                     let wanted = |seq| seq < before;
-                    let mut group = self.select(*number, *offset, header, kind, wanted)?;
+                    let mut group = self.select(
+                        *number,
+                        *offset,
+                        header,
+                        kinds.as_ref().map(<[Kind; 1]>::as_slice),
+                        wanted,
+                    )?;
                     group.reverse();
-                    group.truncate(limit - found.len());
-                    found.append(&mut group);
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    /// Records after `after` (all, if `None`), oldest first.
-    pub(crate) fn after(
-        &self,
-        after: Option<Seq>,
-        kind: Option<Kind>,
-        limit: usize,
-    ) -> Result<Vec<Record>, ReadError> {
-        let after = after.unwrap_or(0);
-        let segments = self.segments();
-        let mut found = Vec::new();
-        for (index, (number, segment)) in segments.iter().enumerate() {
-            let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
-            if next.is_some_and(|next| next <= after.saturating_add(1)) {
-                continue;
-            }
-            if found.len() >= limit {
-                break;
-            }
-            for (offset, header) in &self.groups(*number, *segment, next, false)? {
-                if header.last_seq() > after && found.len() < limit {
-                    let mut group = self.select(*number, *offset, header, kind, |seq| seq > after)?;
                     group.truncate(limit - found.len());
                     found.append(&mut group);
                 }
@@ -239,7 +217,7 @@ impl Journal {
         self.groups(segment, segments[index].1, next, true).map(|_| ())
     }
 
-    fn segments(&self) -> Vec<(u32, Segment)> {
+    pub(crate) fn segments(&self) -> Vec<(u32, Segment)> {
         self.state().segments.iter().map(|(number, segment)| (*number, *segment)).collect()
     }
 
@@ -265,12 +243,12 @@ impl Journal {
     }
 
     /// The records of one group that are wanted, decoded.
-    fn select(
+    pub(crate) fn select(
         &self,
         segment: u32,
         offset: u64,
         header: &Header,
-        kind: Option<Kind>,
+        kinds: Option<&[Kind]>,
         wanted: impl Fn(Seq) -> bool,
     ) -> Result<Vec<Record>, ReadError> {
         let unreadable = |Malformed(what): Malformed| damaged(segment, offset, what.to_owned());
@@ -283,14 +261,14 @@ impl Journal {
         let mut found = Vec::new();
         for (_, bytes) in record_bytes(&group, header, segment, offset).map_err(unreadable)? {
             let (code, seq) = kind_and_seq(bytes).map_err(unreadable)?;
-            if wanted(seq) && kind.is_none_or(|kind| kind.code() == code) {
+            if wanted(seq) && kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind.code() == code)) {
                 found.push(decode_record(bytes).map_err(unreadable)?);
             }
         }
         Ok(found)
     }
 
-    fn file(&self, segment: u32) -> Result<Arc<dyn DiskFile>, ReadError> {
+    pub(crate) fn file(&self, segment: u32) -> Result<Arc<dyn DiskFile>, ReadError> {
         let mut state = self.state();
         if let Some(file) = state.open.get(&segment) {
             return Ok(Arc::clone(file));
@@ -318,11 +296,11 @@ fn kind_and_seq(record: &[u8]) -> Result<(u8, Seq), Malformed> {
     Ok((kind, take.u64()?))
 }
 
-fn damaged(segment: u32, offset: u64, what: String) -> ReadError {
+pub(crate) fn damaged(segment: u32, offset: u64, what: String) -> ReadError {
     ReadError::Damaged(Damage { segment, offset, what })
 }
 
-fn io_error(segment: u32, error: &io::Error) -> ReadError {
+pub(crate) fn io_error(segment: u32, error: &io::Error) -> ReadError {
     ReadError::Io { segment, what: error.to_string() }
 }
 

@@ -12,6 +12,7 @@ use crate::store::effect::SeriesState;
 use crate::store::entry::Entry;
 use crate::store::error::{CommitError, OpenError, ReadError};
 use crate::store::finished::Finished;
+use crate::store::forward::Cursor;
 use crate::store::keys::Signer;
 use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Progress};
 use crate::store::record::{Kind, Located, NewRecord, Record};
@@ -139,14 +140,61 @@ impl Store {
         self.shared().journal.before(before, kind, limit)
     }
 
-    /// Up to `limit` records after `after` (from the oldest, if `None`), oldest first. Blocks.
+    /// The next records after `cursor`, oldest first: those of `kinds` (`None`: of all kinds), at most `most`; moves the
+    /// cursor on. One call reads about 1 MiB of the journal at most, so a page may come back with less, or empty, though
+    /// there is more: all is read once [`Cursor::read_to`] is [`Store::head`]. What is older than [`Store::first_seq`]
+    /// was retired and is passed over. Blocks.
+    ///
+    /// # Errors
+    /// The cursor stands before what cannot be read; [`Store::skip_damage`] moves it on.
+    pub fn read_on(
+        &self,
+        cursor: &mut Cursor,
+        kinds: Option<&[Kind]>,
+        most: usize,
+    ) -> Result<Vec<Record>, ReadError> {
+        self.shared().journal.read_on(cursor, kinds, most)
+    }
+
+    /// After [`Store::read_on`] met damage: moves the cursor to the next group of records that may be whole; false: there
+    /// is none. What is passed over lies between the cursor's old and new [`Cursor::read_to`]. Blocks.
+    ///
+    /// # Errors
+    /// The disk says no.
+    pub fn skip_damage(&self, cursor: &mut Cursor) -> Result<bool, ReadError> {
+        self.shared().journal.skip_group(cursor)
+    }
+
+    /// All records after `after` (from the oldest, if `None`), oldest first, at most `limit`. Blocks as long as it takes.
+    ///
+    /// # Errors
+    /// Some of it cannot be read.
     pub fn records_after(
         &self,
         after: Option<Seq>,
         kind: Option<Kind>,
         limit: usize,
     ) -> Result<Vec<Record>, ReadError> {
-        self.shared().journal.after(after, kind, limit)
+        let head = self.head().0;
+        let mut cursor = Cursor::after(after.unwrap_or(0));
+        let kinds = kind.map(|kind| [kind]);
+        let mut found = Vec::new();
+        while cursor.read_to() < head && found.len() < limit {
+            let kinds = kinds.as_ref().map(<[Kind; 1]>::as_slice);
+            found.append(&mut self.read_on(&mut cursor, kinds, limit - found.len())?);
+        }
+        Ok(found)
+    }
+
+    /// The record with this running number, whatever its document has come to; `None`: it was retired, or is not there
+    /// yet. Blocks.
+    pub fn record(&self, seq: Seq) -> Result<Option<Record>, ReadError> {
+        self.shared().journal.record(seq)
+    }
+
+    /// The oldest record that is kept.
+    pub fn first_seq(&self) -> Seq {
+        self.shared().journal.first_seq()
     }
 
     /// The pending document that is tied to a number, if one is.

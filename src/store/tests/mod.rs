@@ -2,6 +2,7 @@
 
 mod damage;
 mod everyday;
+mod forward;
 mod harness;
 mod killed;
 mod power_cut;
