@@ -1,0 +1,160 @@
+//! The signed log, as the verbs see it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Bound, Sale};
+use crate::fiscal::Invoice;
+use crate::queue::drain::{Ruling, View};
+use crate::queue::{Seq, Status};
+
+/// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
+pub trait Ledger: Send + Sync + 'static {
+    /// Signs the sale and commits it; returns after the sync. A known `trdInvcNo` brings the sale that has it, and
+    /// nothing is written; of two at once, the second waits for the first.
+    ///
+    /// # Errors
+    /// Nothing was accepted.
+    fn accept(
+        &self,
+        invoice: Invoice,
+        content: [u8; 32],
+        origin: &str,
+    ) -> impl Future<Output = Result<Acceptance, LedgerError>> + Send;
+
+    /// The sale with this `trdInvcNo`, finished or not.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn find(&self, trader_ref: &str) -> impl Future<Output = Result<Option<Sale>, LedgerError>> + Send;
+
+    /// Sales from the newest before `before` on, at most `limit` that stand at `status`, and where to go on.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn recent(
+        &self,
+        before: Option<Seq>,
+        status: Option<Status>,
+        limit: usize,
+    ) -> impl Future<Output = Result<(Vec<Sale>, Option<Seq>), LedgerError>> + Send;
+
+    /// Unfinished sales (pending, refused, set aside, without proof) after `after`, in order of acceptance.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn open_sales(
+        &self,
+        after: Option<Seq>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Sale>, LedgerError>> + Send;
+
+    /// Where a document stands in the line. From memory.
+    fn place(&self, document: Seq) -> Place;
+
+    /// How many pending sales were accepted before this one.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn ahead_of(&self, document: Seq) -> impl Future<Output = Result<u64, LedgerError>> + Send;
+
+    /// What the drain decides on, leaving out those who stepped aside.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn view(&self, aside: Vec<Seq>) -> impl Future<Output = Result<View, LedgerError>> + Send;
+
+    /// An unfinished sale.
+    ///
+    /// # Errors
+    /// The store cannot be read, or there is no such sale.
+    fn unfinished(&self, document: Seq) -> impl Future<Output = Result<Sale, LedgerError>> + Send;
+
+    /// The bytes that this document was bound to.
+    ///
+    /// # Errors
+    /// The store cannot be read, or it is not bound.
+    fn bound(&self, document: Seq) -> impl Future<Output = Result<Bound, LedgerError>> + Send;
+
+    /// Commits BIND: returns after the sync.
+    ///
+    /// # Errors
+    /// Nothing was bound.
+    fn bind(&self, document: Seq, bound: Bound) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Commits what became of a document and, in the same commit, BIND of the next one.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn record(
+        &self,
+        document: Seq,
+        ruling: &Ruling,
+        next: Option<(Seq, Bound)>,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Resolves once this document is no longer pending, or the outcome of a try is there. To be called before the
+    /// document is looked at, so that nothing is missed.
+    fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static;
+
+    /// How many stand where. From memory.
+    fn counts(&self) -> Counts;
+}
+
+/// A sale's acceptance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// This `trdInvcNo` was there already.
+    Known(Box<Sale>),
+    /// It is on disk.
+    New(Box<Sale>),
+}
+
+/// Where a document stands in the line of the pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Others were accepted before it.
+    Behind,
+    /// It is the next.
+    First,
+    /// It no longer waits.
+    Gone,
+}
+
+/// How many documents stand where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Pending, those in doubt included.
+    pub waiting: u64,
+    /// Pending, and perhaps in KRA's books.
+    pub in_doubt: u64,
+    /// Set aside.
+    pub parked: u64,
+    /// Refused by KRA and open.
+    pub rejected: u64,
+    /// Age of the oldest pending one.
+    pub oldest: Option<Duration>,
+}
+
+/// Why the ledger did not do what was asked. Nothing was accepted or recorded then.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The disk is nearly full.
+    #[error("the disk is nearly full")]
+    DiskLow,
+    /// A write or sync failed, or a record cannot be read: the daemon stops.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// As many documents wait as may.
+    #[error("the queue is full")]
+    Full,
+    /// The store belongs to another device: it has documents here, or an answer of KRA that nobody has read.
+    #[error("this store belongs to another device")]
+    OtherDevice,
+    /// The daemon is stopping.
+    #[error("the gateway is stopping")]
+    Stopping,
+    /// The record is larger than the store takes.
+    #[error("the sale is larger than the store takes")]
+    TooLarge,
+}

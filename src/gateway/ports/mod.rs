@@ -1,0 +1,15 @@
+//! What the verbs need of the world, one small trait a concern. The edges keep these promises.
+
+mod authority;
+mod clock;
+mod ledger;
+mod registry;
+mod sale;
+mod store_health;
+
+pub use authority::{Authority, Initialised};
+pub use clock::Clock;
+pub use ledger::{Acceptance, Counts, Ledger, LedgerError, Place};
+pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
+pub use sale::{Bound, Sale};
+pub use store_health::{StoreFacts, StoreHealth};

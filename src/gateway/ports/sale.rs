@@ -1,0 +1,56 @@
+//! A sale as it is kept.
+
+use std::time::Duration;
+
+use crate::fiscal::{Invoice, Proof};
+use crate::queue::{SentAs, Seq, Status, Words};
+use crate::wire::FrozenRequest;
+
+/// A sale as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sale {
+    /// Its running number.
+    pub seq: Seq,
+    /// The hash of its record.
+    pub hash: [u8; 32],
+    /// Our signature over its content and acceptance time.
+    pub signature: [u8; 64],
+    /// Wall clock at acceptance, milliseconds since 1970.
+    pub accepted_ms: i64,
+    /// How long ago that was, by a clock that does not jump where the machine was not restarted since.
+    pub age: Duration,
+    /// The wall clock was wrong then, perhaps, and the age is right: the machine was not restarted since.
+    pub time_can_be_mended: bool,
+    /// The hash of the request's content.
+    pub content: [u8; 32],
+    /// The sale.
+    pub invoice: Invoice,
+    /// Where it stands.
+    pub status: Status,
+    /// The number it is, or was last, bound to.
+    pub invoice_no: Option<u64>,
+    /// Tries used.
+    pub attempts: u32,
+    /// Sends whose outcome is unknown.
+    pub unsure_sends: u32,
+    /// KRA's proof.
+    pub proof: Option<Proof>,
+    /// KRA's last words about it.
+    pub words: Option<Words>,
+}
+
+impl Sale {
+    /// It may be in KRA's books, and nobody knows yet.
+    pub fn in_doubt(&self) -> bool {
+        self.status == Status::Pending && self.unsure_sends > 0
+    }
+}
+
+/// What BIND keeps: a number and the exact bytes that are sent under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The number, and what else KRA's books would show.
+    pub sent_as: SentAs,
+    /// The bytes.
+    pub request: FrozenRequest,
+}
