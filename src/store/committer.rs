@@ -16,7 +16,7 @@ use crate::store::entry::Entry;
 use crate::store::error::{CommitError, ReadError};
 use crate::store::fold::{Changes, Placed, after, subject};
 use crate::store::group::{BLOCK, HEADER, Header, OVERHEAD, Sums, seal};
-use crate::store::inbox::{Mail, Request};
+use crate::store::inbox::{Condition, Mail, Request};
 use crate::store::index::IndexError;
 use crate::store::journal::Writer;
 use crate::store::keys::checkpoint_bytes;
@@ -264,22 +264,19 @@ impl Committer {
             return Ok(Considered::Refused(CommitError::TooLarge { bytes, limit }));
         }
         let changes = draft.map(|draft| &draft.changes);
+        if let Some(decided) = self.consider_document(changes, request)? {
+            return Ok(decided);
+        }
+        for Condition { document, status } in request.conditions.iter().copied() {
+            let found = self.entry(changes, document)?.map(|entry| entry.status);
+            if found != Some(status) {
+                return Ok(Considered::Refused(CommitError::Changed { document, expected: status, found }));
+            }
+        }
         let mut steps = Vec::with_capacity(request.records.len());
         // What earlier records of this request make of documents: whether it is finished, and its number.
         let mut touched: Vec<(Seq, bool, Option<u64>)> = Vec::new();
         for record in &request.records {
-            if let Effect::Document { key, queued, .. } = &record.effect {
-                if changes.is_some_and(|changes| changes.by_key(key).is_some()) {
-                    return Ok(Considered::Twin(key.clone()));
-                }
-                if let Some(entry) = self.shared.find(key)? {
-                    return Ok(Considered::Known(entry));
-                }
-                let waiting = self.sums.queue.count + changes.map_or(0, Changes::newly_queued);
-                if *queued && waiting >= self.options.max_documents {
-                    return Ok(Considered::Refused(CommitError::QueueFull { waiting }));
-                }
-            }
             let Some(document) = subject(&record.effect) else {
                 steps.push(Step::default());
                 continue;
@@ -304,6 +301,29 @@ impl Committer {
             }
         }
         Ok(Considered::Take(steps))
+    }
+
+    /// A document that is known, or has a twin in the group in hand, or for which there is no room; `None`: go on. This
+    /// comes before anything else: a repeat is a repeat whatever has changed since.
+    fn consider_document(
+        &self,
+        changes: Option<&Changes>,
+        request: &Request,
+    ) -> Result<Option<Considered>, ReadError> {
+        let document = request.records.iter().find_map(|record| match &record.effect {
+            Effect::Document { key, queued, .. } => Some((key, *queued)),
+            _ => None,
+        });
+        let Some((key, queued)) = document else { return Ok(None) };
+        if changes.is_some_and(|changes| changes.by_key(key).is_some()) {
+            return Ok(Some(Considered::Twin(key.clone())));
+        }
+        if let Some(entry) = self.shared.find(key)? {
+            return Ok(Some(Considered::Known(entry)));
+        }
+        let waiting = self.sums.queue.count + changes.map_or(0, Changes::newly_queued);
+        let full = queued && waiting >= self.options.max_documents;
+        Ok(full.then_some(Considered::Refused(CommitError::QueueFull { waiting })))
     }
 
     fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, ReadError> {

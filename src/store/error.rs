@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::queue::Seq;
+use crate::queue::{Seq, Status};
 use crate::store::options::Damage;
 
 /// The store could not be opened.
@@ -108,6 +108,20 @@ impl OpenError {
 /// A commit was not made; nothing of it will be found later, except after [`Failed`](CommitError::Failed).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
+    /// A document does not stand where the commit's condition says.
+    #[error(
+        "document {document} is not {}: it is {}",
+        expected.word(),
+        found.map_or("unknown or finished", Status::word)
+    )]
+    Changed {
+        /// The document.
+        document: Seq,
+        /// Where it had to stand.
+        expected: Status,
+        /// Where it stands, while it is unfinished.
+        found: Option<Status>,
+    },
     /// The write or its sync failed, or an earlier one did: whether the records survive is known after the next start.
     #[error("the store takes no more records: {0}")]
     Failed(String),

@@ -6,14 +6,25 @@ use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+use crate::queue::{Seq, Status};
 use crate::store::error::CommitError;
 use crate::store::index::IndexError;
 use crate::store::options::Committed;
 use crate::store::record::NewRecord;
 
+/// What must hold when the commit's turn comes, or nothing of it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// An unfinished document.
+    pub document: Seq,
+    /// Where it must stand.
+    pub status: Status,
+}
+
 /// One commit that waits.
 pub(crate) struct Request {
     pub(crate) records: Vec<NewRecord>,
+    pub(crate) conditions: Vec<Condition>,
     pub(crate) answer: oneshot::Sender<Result<Vec<Committed>, CommitError>>,
     /// Its place in the line, free again when it is answered.
     _place: OwnedSemaphorePermit,
@@ -60,7 +71,11 @@ impl Inbox {
     }
 
     /// Hands a commit in and waits for its answer. Dropping the future does not take the commit back.
-    pub(crate) async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, CommitError> {
+    pub(crate) async fn commit(
+        &self,
+        records: Vec<NewRecord>,
+        conditions: Vec<Condition>,
+    ) -> Result<Vec<Committed>, CommitError> {
         let Ok(place) = Arc::clone(&self.places).acquire_owned().await else {
             return Err(CommitError::Stopping);
         };
@@ -70,7 +85,7 @@ impl Inbox {
             if let Some(why) = &state.shut {
                 return Err(why.clone());
             }
-            state.mail.requests.push_back(Request { records, answer, _place: place });
+            state.mail.requests.push_back(Request { records, conditions, answer, _place: place });
         }
         self.arrived.notify_one();
         answered.await.unwrap_or_else(|_| Err(CommitError::Failed("the committer stopped".into())))

@@ -88,6 +88,7 @@ pub use error::{CommitError, OpenError, ReadError};
 pub use finished::{Finished, Waiter};
 pub use forward::Cursor;
 pub use hardware::hardware_identifiers;
+pub use inbox::Condition;
 pub use keys::{Signer, read_secret, signature_holds, write_secret};
 pub use ledger::{JournalLedger, LedgerOpenError, Terms};
 pub use options::{Committed, Counts, Cut, Damage, Health, OpenReport, Options, Progress, Step};

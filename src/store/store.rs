@@ -13,6 +13,7 @@ use crate::store::entry::Entry;
 use crate::store::error::{CommitError, OpenError, ReadError};
 use crate::store::finished::Finished;
 use crate::store::forward::Cursor;
+use crate::store::inbox::Condition;
 use crate::store::keys::Signer;
 use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Progress};
 use crate::store::record::{Kind, Located, NewRecord, Record};
@@ -101,7 +102,17 @@ impl Store {
     ///
     /// Dropping the future does not take the commit back.
     pub async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, CommitError> {
-        self.shared().inbox.commit(records).await
+        self.commit_if(records, Vec::new()).await
+    }
+
+    /// The same, if all conditions hold when its turn comes; [`CommitError::Changed`] otherwise. A document whose key is
+    /// known is [`Committed::Known`] before any condition is looked at.
+    pub async fn commit_if(
+        &self,
+        records: Vec<NewRecord>,
+        conditions: Vec<Condition>,
+    ) -> Result<Vec<Committed>, CommitError> {
+        self.shared().inbox.commit(records, conditions).await
     }
 
     /// A document by the register's own number, finished ones too. Blocks.

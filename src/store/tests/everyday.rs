@@ -8,7 +8,8 @@ use super::harness::{
 };
 use crate::queue::Status;
 use crate::store::{
-    Binding, CommitError, Committed, Effect, Kind, LastAccepted, OpenError, Options, SeriesState, Store,
+    Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, OpenError, Options, SeriesState,
+    Store,
 };
 
 #[tokio::test]
@@ -68,6 +69,32 @@ async fn a_known_key_is_never_written_again() {
     let again = commit(&store, vec![sale(&store.signer(), "A", 10), event("x")]).await.unwrap();
     assert!(matches!(&again[..], [Committed::Known(entry)] if entry.seq == document), "{again:?}");
     assert_eq!(store.head(), head);
+}
+
+#[tokio::test]
+async fn of_two_who_want_the_same_document_one_is_too_late() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let document = sell(&store, "OLD").await;
+    commit(&store, vec![outcome(document, Status::Rejected, 0, Binding::Keep)]).await.unwrap();
+    let refused = [Condition { document, status: Status::Rejected }];
+    let settle = || outcome(document, Status::Settled, 0, Binding::Release);
+    let replacing = vec![sale(&store.signer(), "NEW", 10), settle()];
+    let retry = vec![outcome(document, Status::Pending, 0, Binding::Release)];
+    let (replaced, retried) = tokio::join!(
+        store.commit_if(replacing.clone(), refused.to_vec()),
+        store.commit_if(retry.clone(), refused.to_vec())
+    );
+    assert!(matches!(&replaced.unwrap()[..], [Committed::New { .. }, Committed::New { .. }]));
+    let changed = CommitError::Changed { document, expected: Status::Rejected, found: Some(Status::Settled) };
+    let late = retried.unwrap_err();
+    assert!(late == changed || matches!(late, CommitError::Changed { found: None, .. }), "{late}");
+    let head = store.head();
+    assert!(matches!(store.commit_if(retry, refused.to_vec()).await, Err(CommitError::Changed { .. })));
+    let again = store.commit_if(replacing, refused.to_vec()).await.unwrap();
+    assert!(matches!(&again[..], [Committed::Known(entry)] if entry.key == "NEW"), "a repeat is a repeat");
+    assert_eq!(store.head(), head, "nothing was written");
+    assert_eq!(store.find("OLD").unwrap().unwrap().status, Status::Settled);
 }
 
 #[tokio::test]
