@@ -18,6 +18,8 @@ pub enum Effect {
         /// False for training and proforma, which are [`Status::NotFiscal`] at once.
         queued: bool,
     },
+    /// The hardware that the store is used on from here on is in the body: the latest such record is kept at hand.
+    Hardware,
     /// A number was tied to a document, before its first byte leaves.
     Bound {
         /// The document.
@@ -147,6 +149,7 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
             out.put_u8(4);
             encode_series(out, *next, last.as_ref());
         }
+        Effect::Hardware => out.put_u8(16),
     }
 }
 
@@ -172,6 +175,7 @@ pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
             let SeriesState { next, last } = decode_series(take)?;
             Effect::Series { next, last }
         }
+        16 => Effect::Hardware,
         _ => return Err(Malformed("an unknown effect")),
     })
 }

@@ -23,14 +23,14 @@ pub(crate) struct Placed<'a> {
 pub(crate) const fn subject(effect: &Effect) -> Option<Seq> {
     match effect {
         Effect::Bound { document, .. } | Effect::Moved { document, .. } => Some(*document),
-        Effect::None | Effect::Document { .. } | Effect::Series { .. } => None,
+        Effect::None | Effect::Document { .. } | Effect::Hardware | Effect::Series { .. } => None,
     }
 }
 
 /// The document after the record. `None`: the record changes none, or one that is not there (finished, in a replay).
 pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
     match placed.effect {
-        Effect::None | Effect::Series { .. } => None,
+        Effect::None | Effect::Hardware | Effect::Series { .. } => None,
         Effect::Document { key, content, queued } => Some(Entry {
             seq: placed.seq,
             key: key.clone(),
@@ -142,8 +142,9 @@ pub(crate) struct Tally {
     waiting: u64,
     in_doubt: u64,
     parked: u64,
-    rejected: u64,
     accepted_no_proof: u64,
+    /// Those that KRA refused and nobody has settled.
+    pub(crate) rejected: BTreeSet<Seq>,
     /// The pending ones, in order of acceptance.
     pub(crate) pending: BTreeSet<Seq>,
     /// Those of them that are tied to a number: one of a series at a time.
@@ -171,11 +172,17 @@ impl Tally {
         for counter in self.counters(entry).into_iter().flatten() {
             *counter += 1;
         }
-        if entry.status == Status::Pending {
-            self.pending.insert(entry.seq);
-            if entry.bound.is_some() {
-                self.bound.insert(entry.seq);
+        match entry.status {
+            Status::Pending => {
+                self.pending.insert(entry.seq);
+                if entry.bound.is_some() {
+                    self.bound.insert(entry.seq);
+                }
             }
+            Status::Rejected => {
+                self.rejected.insert(entry.seq);
+            }
+            _ => {}
         }
         for segment in entry.segments() {
             *self.segments.entry(segment).or_default() += 1;
@@ -190,6 +197,7 @@ impl Tally {
             *counter = counter.saturating_sub(1);
         }
         self.pending.remove(&entry.seq);
+        self.rejected.remove(&entry.seq);
         self.bound.remove(&entry.seq);
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {
@@ -206,9 +214,8 @@ impl Tally {
             Status::Pending if entry.unsure_sends > 0 => [Some(&mut self.waiting), Some(&mut self.in_doubt)],
             Status::Pending => [Some(&mut self.waiting), None],
             Status::Parked => [Some(&mut self.parked), None],
-            Status::Rejected => [Some(&mut self.rejected), None],
             Status::AcceptedNoProof => [Some(&mut self.accepted_no_proof), None],
-            Status::NotFiscal | Status::Settled | Status::Signed => [None, None],
+            Status::NotFiscal | Status::Rejected | Status::Settled | Status::Signed => [None, None],
         }
     }
 
@@ -217,12 +224,12 @@ impl Tally {
         self.segments.keys().copied().collect()
     }
 
-    pub(crate) const fn counts(&self, documents_total: u64, oldest_waiting: Option<Stamp>) -> Counts {
+    pub(crate) fn counts(&self, documents_total: u64, oldest_waiting: Option<Stamp>) -> Counts {
         Counts {
             waiting: self.waiting,
             in_doubt: self.in_doubt,
             parked: self.parked,
-            rejected: self.rejected,
+            rejected: u64::try_from(self.rejected.len()).unwrap_or(u64::MAX),
             accepted_no_proof: self.accepted_no_proof,
             documents_total,
             oldest_waiting,

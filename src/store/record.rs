@@ -321,6 +321,7 @@ mod tests {
         ];
         prop_oneof![
             Just(Effect::None),
+            Just(Effect::Hardware),
             ("[ -~]{1,50}", any::<[u8; 32]>(), any::<bool>())
                 .prop_map(|(key, content, queued)| Effect::Document { key, content, queued }),
             (any::<u64>(), any::<u64>()).prop_map(|(document, number)| Effect::Bound { document, number }),

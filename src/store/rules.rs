@@ -62,7 +62,9 @@ pub(crate) fn judge_step(
                 },
             }
         }
-        Effect::None | Effect::Document { .. } | Effect::Series { .. } => Ok((false, bound, None)),
+        Effect::None | Effect::Document { .. } | Effect::Hardware | Effect::Series { .. } => {
+            Ok((false, bound, None))
+        }
     }
 }
 

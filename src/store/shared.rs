@@ -176,6 +176,11 @@ impl Shared {
         self.public().tally.bound.first().copied()
     }
 
+    /// Those that KRA refused and nobody has settled, in order of acceptance.
+    pub(crate) fn rejected(&self) -> Vec<Seq> {
+        self.public().tally.rejected.iter().copied().collect()
+    }
+
     /// Whether this document is pending, and whether it is the first of them.
     pub(crate) fn place(&self, document: Seq) -> Option<bool> {
         let public = self.public();

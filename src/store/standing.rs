@@ -39,15 +39,16 @@ impl Default for Standing {
     }
 }
 
-/// Kinds whose latest record is always at hand.
-const fn is_pinned(kind: Kind) -> bool {
-    matches!(kind, Kind::Genesis | Kind::Init | Kind::Registration | Kind::Checkpoint | Kind::Retire)
+/// Whether the latest record of this sort is always at hand.
+const fn is_pinned(kind: Kind, effect: &Effect) -> bool {
+    matches!(effect, Effect::Hardware)
+        || matches!(kind, Kind::Genesis | Kind::Init | Kind::Registration | Kind::Checkpoint | Kind::Retire)
 }
 
 impl Standing {
     /// One record further. A checkpoint's own part is in [`Standing::checkpointed`].
     pub(crate) fn apply(&mut self, kind: Kind, effect: &Effect, used: Option<u64>, at: Located) {
-        if is_pinned(kind) {
+        if is_pinned(kind, effect) {
             self.pins.insert(kind.code(), at);
         }
         match effect {
@@ -60,7 +61,7 @@ impl Standing {
             Effect::Series { next, last } => {
                 self.series = SeriesState { next: *next, last: last.clone() };
             }
-            Effect::None | Effect::Bound { .. } | Effect::Moved { .. } => {}
+            Effect::None | Effect::Hardware | Effect::Bound { .. } | Effect::Moved { .. } => {}
         }
     }
 
@@ -273,6 +274,16 @@ mod tests {
         standing.apply(Kind::Outcome, &moved(3, used("S5")), Some(5), AT);
         assert_eq!(standing.series.next, 9);
         assert_eq!(standing.series.last.as_ref().map(|last| last.number), Some(8));
+    }
+
+    #[test]
+    fn of_what_people_do_only_news_of_the_hardware_stays_at_hand() {
+        let mut standing = Standing::default();
+        standing.apply(Kind::Admin, &moved(2, Binding::Keep), None, AT);
+        assert!(standing.pins.is_empty());
+        standing.apply(Kind::Admin, &Effect::Hardware, None, AT);
+        standing.apply(Kind::Admin, &Effect::None, None, Located { offset: 8192, ..AT });
+        assert_eq!(standing.pins, BTreeMap::from([(Kind::Admin.code(), AT)]));
     }
 
     #[test]

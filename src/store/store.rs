@@ -213,6 +213,11 @@ impl Store {
         self.shared().bound()
     }
 
+    /// The documents that KRA refused and nobody has settled, in order of acceptance. From memory.
+    pub fn rejected(&self) -> Vec<Seq> {
+        self.shared().rejected()
+    }
+
     /// Whether this document is pending (`Some`), and the first of the pending ones (`true`).
     pub fn place(&self, document: Seq) -> Option<bool> {
         self.shared().place(document)
@@ -228,7 +233,8 @@ impl Store {
         self.shared().series()
     }
 
-    /// The latest GENESIS, INIT, REGISTRATION, CHECKPOINT or RETIRE; other kinds are not kept at hand.
+    /// The latest GENESIS, INIT, REGISTRATION, CHECKPOINT or RETIRE, and of ADMIN the latest with
+    /// [`Effect::Hardware`](crate::store::Effect::Hardware); others are not kept at hand.
     pub fn latest(&self, kind: Kind) -> Option<Located> {
         self.shared().latest(kind)
     }
