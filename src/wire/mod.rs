@@ -2,7 +2,8 @@
 //!
 //! Both formats read into one [`tree`] and are written by one body writer, so everything that knows a function
 //! ([`sale`], [`initialise`], [`invoice_details`], [`probe`]) is blind to the format. What an answer to a saving request
-//! means is a table in [`result_code`]; where a function lives is a table in [`endpoint`].
+//! means is a table in [`result_code`]; where a function lives is a table in [`endpoint`]; what of both bodies may be kept
+//! for a technician is decided in [`redact`].
 
 mod body;
 pub mod endpoint;
@@ -13,8 +14,10 @@ pub mod invoice_details;
 mod json;
 mod message;
 pub mod probe;
+pub mod redact;
 pub mod result_code;
 pub mod sale;
+mod scrub;
 pub mod sign;
 pub mod tree;
 mod xml;
