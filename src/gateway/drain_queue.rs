@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
-use super::ports::{Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
@@ -120,7 +120,8 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 Err(unreachable) => Event::Unreachable(unreachable),
             },
             Action::LookUp(number, compared) => {
-                let mut looked_up = self.authority.look_up(number, device, key).await;
+                let about = self.asked_about(number, compared).await?;
+                let mut looked_up = self.authority.look_up(number, device, key, &about).await;
                 if let LookedUp::Missing(words) = &looked_up {
                     // "Not there" for everything is no word about this function alone.
                     let probed = self.authority.probe(device, Some(key)).await;
@@ -144,7 +145,14 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             Action::Send(document, number) => {
                 let bound = self.ledger.bound(document).await?;
                 debug_assert_eq!(bound.sent_as.invoice_no, number, "the bytes are those of this number");
-                let sent = self.authority.save(&bound.request, device, key).await;
+                let tries = view.head.filter(|head| head.document == document);
+                let about = About {
+                    document: Some(document),
+                    trader_ref: bound.request.trader_ref(),
+                    invoice_no: Some(number),
+                    attempt: tries.map(|head| head.attempts + head.unsure_sends + 1),
+                };
+                let sent = self.authority.save(&bound.request, device, key, &about).await;
                 if matches!(sent, Sent::Answered(_)) {
                     self.progress.contact(self.clock.wall_ms());
                 }
@@ -164,6 +172,14 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 }
             }
         })
+    }
+
+    /// For the log: a look-up belongs to the sale that is in doubt.
+    async fn asked_about(&self, number: u64, document: Option<Seq>) -> Result<About, LedgerError> {
+        let about = About { document, invoice_no: Some(number), ..About::default() };
+        let Some(document) = document else { return Ok(about) };
+        let sale = self.ledger.unfinished(document).await?;
+        Ok(About { trader_ref: Some(sale.invoice.trader_ref.to_string()), ..about })
     }
 
     /// The outcome, and BIND of the next document in the same commit where its connection still stands.

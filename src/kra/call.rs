@@ -6,6 +6,8 @@ use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
 use hyper::{Method, Request};
 
 use crate::fiscal::{CmcKey, DeviceIdentity};
+use crate::gateway::ports::About;
+use crate::wire::redact::Bodies;
 use crate::wire::{Format, FrozenRequest, Function, endpoint, sign};
 
 use super::settings::Settings;
@@ -24,13 +26,17 @@ pub(super) struct Call<'a> {
     pub(super) body: Bytes,
     pub(super) device: &'a DeviceIdentity,
     pub(super) key: Option<&'a CmcKey>,
-    pub(super) trader_ref: Option<String>,
-    pub(super) invoice_no: Option<u64>,
+    pub(super) about: About,
 }
 
 impl<'a> Call<'a> {
     /// A frozen request, its key filled in.
-    pub(super) fn filled(request: &FrozenRequest, device: &'a DeviceIdentity, key: &'a CmcKey) -> Self {
+    pub(super) fn filled(
+        request: &FrozenRequest,
+        device: &'a DeviceIdentity,
+        key: &'a CmcKey,
+        about: &About,
+    ) -> Self {
         Self {
             function: request.function,
             format: request.format,
@@ -38,8 +44,18 @@ impl<'a> Call<'a> {
             body: Bytes::from(request.fill(key)),
             device,
             key: Some(key),
-            trader_ref: request.trader_ref(),
-            invoice_no: None,
+            about: about.clone(),
+        }
+    }
+
+    /// What went over the line, with what must be masked in it. The answer that brings the key is in no case kept.
+    pub(super) fn bodies(&self, answer: Option<&[u8]>) -> Bodies {
+        let key = self.key.map(|key| key.reveal().to_owned());
+        let bodies = Bodies::of(&self.body, key.into_iter().chain([self.device.tin.to_string()]).collect());
+        match answer {
+            Some(_) if self.function == Function::SelectInitOsdcInfo => bodies.withheld(),
+            Some(answer) => bodies.answered(answer),
+            None => bodies,
         }
     }
 

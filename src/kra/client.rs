@@ -8,8 +8,9 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime};
-use crate::gateway::ports::{Authority, Initialised};
+use crate::gateway::ports::{About, Authority, Initialised};
 use crate::queue::{LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};
+use crate::wire::redact::Bodies;
 use crate::wire::result_code::{Answer, classify};
 use crate::wire::{
     Envelope, Format, FrozenRequest, Function, initialise, invoice_details, probe, tree::Tree,
@@ -102,18 +103,25 @@ impl Client {
 
     fn tell(&self, call: &Call<'_>, began: Began, seen: Seen<'_>, outcome: &'static str) {
         let received = seen.received;
+        let body = received.map(|received| received.body.as_ref());
+        let (result_cd, result_dt) = body.map(spoken).unwrap_or_default();
         (self.observer)(&Exchange {
             function: Some(call.function),
-            trader_ref: call.trader_ref.clone(),
-            invoice_no: call.invoice_no,
+            trader_ref: call.about.trader_ref.clone(),
+            document: call.about.document,
+            invoice_no: call.about.invoice_no,
+            attempt: call.about.attempt,
             started_at: began.wall,
             took: began.at.elapsed(),
             sent_bytes: call.body.len(),
-            received_bytes: received.map_or(0, |received| received.body.len()),
+            received_bytes: body.map_or(0, <[u8]>::len),
             http_status: received.map(|received| received.http_status),
-            result_cd: received.and_then(|received| result_cd(&received.body)),
+            result_cd,
             outcome,
             trouble: seen.trouble.map(str::to_owned),
+            date: received.and_then(Received::date).map(jiff::Timestamp::as_second),
+            result_dt,
+            bodies: call.bodies(body),
         });
     }
 }
@@ -183,7 +191,9 @@ impl Authority for Client {
                 (self.observer)(&Exchange {
                     function: None,
                     trader_ref: None,
+                    document: None,
                     invoice_no: None,
+                    attempt: None,
                     started_at: began.wall,
                     took: began.at.elapsed(),
                     sent_bytes: 0,
@@ -192,6 +202,9 @@ impl Authority for Client {
                     result_cd: None,
                     outcome: "unreachable",
                     trouble: Some(unreachable.why.clone()),
+                    date: None,
+                    result_dt: None,
+                    bodies: Bodies::default(),
                 });
                 Err(unreachable)
             }
@@ -206,8 +219,14 @@ impl Authority for Client {
         }
     }
 
-    async fn save(&self, request: &FrozenRequest, device: &DeviceIdentity, key: &CmcKey) -> Sent {
-        let call = Call::filled(request, device, key);
+    async fn save(
+        &self,
+        request: &FrozenRequest,
+        device: &DeviceIdentity,
+        key: &CmcKey,
+        about: &About,
+    ) -> Sent {
+        let call = Call::filled(request, device, key, about);
         let mut saving = self.saving.lock().await;
         // Taken out: whatever ends this early, also the caller's going away, closes the connection.
         let Some(mut kept) = saving.take() else {
@@ -235,9 +254,16 @@ impl Authority for Client {
         Sent::Answered(verdict)
     }
 
-    async fn look_up(&self, invoice_no: u64, device: &DeviceIdentity, key: &CmcKey) -> LookedUp {
+    async fn look_up(
+        &self,
+        invoice_no: u64,
+        device: &DeviceIdentity,
+        key: &CmcKey,
+        about: &About,
+    ) -> LookedUp {
         let question = invoice_details::encode(self.settings.format, device, invoice_no);
-        let call = Call { invoice_no: Some(invoice_no), ..Call::filled(&question, device, key) };
+        let about = About { invoice_no: Some(invoice_no), ..about.clone() };
+        let call = Call::filled(&question, device, key, &about);
         let began = Began::now();
         match self.ask(&call, self.limits()).await {
             Ok(received) => {
@@ -268,7 +294,7 @@ impl Authority for Client {
             Function::SelectOsdcStatus => (Some(probe::status_query(device)), Bytes::new()),
             _ => (None, Bytes::from(notices(format, device, key))),
         };
-        let call = Call { function, format, query, body, device, key, trader_ref: None, invoice_no: None };
+        let call = Call { function, format, query, body, device, key, about: About::default() };
         let (connect, answered) = self.limits();
         let began = Began::now();
         match self.ask(&call, (connect.min(PROBE_TIMEOUT), answered.min(PROBE_TIMEOUT))).await {
@@ -305,8 +331,7 @@ impl Authority for Client {
             body: Bytes::from(initialise::encode(format, device)),
             device,
             key: None,
-            trader_ref: None,
-            invoice_no: None,
+            about: About::default(),
         };
         let began = Began::now();
         match self.ask(&call, self.limits()).await {
@@ -342,7 +367,10 @@ fn answer(received: &Received) -> Answer<'_> {
     let retry_after = received.retry_after.as_deref();
     Answer {
         http_status: received.http_status,
-        retry_after: retry_after.and_then(|text| retry_after::read(text, jiff::Timestamp::now())),
+        retry_after: retry_after.and_then(|text| {
+            // A date is told by KRA's clock: ours may be wrong.
+            retry_after::read(text, received.date().unwrap_or_else(jiff::Timestamp::now))
+        }),
         content_type: received.content_type.as_deref(),
         body: &received.body,
     }
@@ -352,8 +380,18 @@ fn lost(why: String, http_status: Option<u16>) -> Words {
     Words { message: why, http_status, ..Words::default() }
 }
 
-fn result_cd(body: &[u8]) -> Option<String> {
-    Envelope::open(&Tree::read(body).ok()?)?.result_cd
+/// `resultCd` and `resultDt`, where they can be read.
+fn spoken(body: &[u8]) -> (Option<String>, Option<i64>) {
+    let Ok(tree) = Tree::read(body) else { return (None, None) };
+    let Some(envelope) = Envelope::open(&tree) else { return (None, None) };
+    (envelope.result_cd, envelope.answered_at.map(KraDateTime::unix))
+}
+
+impl Received {
+    /// When it was answered, by the server's clock.
+    fn date(&self) -> Option<jiff::Timestamp> {
+        jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(self.date.as_ref()?).ok()
+    }
 }
 
 const fn outcome(verdict: &Verdict) -> &'static str {

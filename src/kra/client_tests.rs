@@ -31,6 +31,10 @@ fn sale() -> FrozenRequest {
     FrozenRequest { function: Function::SaveTrnsSalesOsdc, format: Format::Json, body, key_at: 11 }
 }
 
+fn about() -> About {
+    About { document: Some(5), trader_ref: Some("T-1".into()), invoice_no: Some(1), attempt: Some(1) }
+}
+
 fn settings(base_url: &str) -> Settings {
     Settings {
         base_url: BaseUrl::parse(base_url).unwrap(),
@@ -59,7 +63,7 @@ fn plain(server: &RawServer) -> (Client, Log) {
 
 async fn send(client: &Client) -> Sent {
     client.connect().await.unwrap();
-    client.save(&sale(), &device(), &key()).await
+    client.save(&sale(), &device(), &key(), &about()).await
 }
 
 fn in_doubt(sent: Sent) -> Words {
@@ -108,7 +112,7 @@ async fn what_a_request_looks_like() {
     settings.paths.set(Function::SelectInvoiceDetails, "/selectInvoiceDetail").unwrap();
     let (client, _) = client(settings);
     send(&client).await;
-    client.look_up(7, &device(), &key()).await;
+    client.look_up(7, &device(), &key(), &About::default()).await;
     let requests = server.seen().requests;
     let (head, body) = requests[0].split_once("\r\n\r\n").unwrap();
     assert_eq!(body, format!(r#"{{"cmcKey":"{KEY}","trdInvcNo":"T-1","invcNo":1}}"#));
@@ -165,7 +169,7 @@ async fn a_connection_closed_between_connect_and_save_tells_the_truth() {
         let (client, log) = plain(&server);
         client.connect().await.unwrap();
         server.until(|seen| seen.closed == 1).await;
-        let sent = client.save(&sale(), &device(), &key()).await;
+        let sent = client.save(&sale(), &device(), &key(), &about()).await;
         match &sent {
             Sent::Not(unreachable) => assert_eq!(unreachable.at, Step::Lost),
             Sent::InDoubt(_) => {}
@@ -176,7 +180,7 @@ async fn a_connection_closed_between_connect_and_save_tells_the_truth() {
         let outcome = if matches!(sent, Sent::Not(_)) { "not_sent" } else { "in_doubt" };
         assert_eq!(log.lock().unwrap()[0].outcome, outcome);
         // What stood is gone: a save without a new connection goes nowhere.
-        let again = client.save(&sale(), &device(), &key()).await;
+        let again = client.save(&sale(), &device(), &key(), &about()).await;
         assert!(matches!(again, Sent::Not(Unreachable { at: Step::Lost, .. })));
     }
 }
@@ -191,7 +195,7 @@ async fn a_close_seen_in_time_is_not_sent() {
     for _ in 0..3 {
         tokio::task::yield_now().await;
     }
-    let sent = client.save(&sale(), &device(), &key()).await;
+    let sent = client.save(&sale(), &device(), &key(), &about()).await;
     assert!(matches!(sent, Sent::Not(Unreachable { at: Step::Lost, .. })), "{sent:?}");
 }
 
@@ -328,7 +332,7 @@ async fn what_never_came_to_a_connection_is_not_sent() {
     assert!(unreachable.why.contains(&address.to_string()), "{}", unreachable.why);
     assert_eq!(log.lock().unwrap()[0].outcome, "unreachable");
     assert!(matches!(refused.probe(&device(), None).await, Probed::Down(_)));
-    assert!(matches!(refused.look_up(1, &device(), &key()).await, LookedUp::Failed(_)));
+    assert!(matches!(refused.look_up(1, &device(), &key(), &About::default()).await, LookedUp::Failed(_)));
     let Initialised::NotSent(unreachable) = refused.initialise(&device()).await else { panic!() };
     assert_eq!(unreachable.at, Step::Connect);
 
@@ -349,16 +353,16 @@ async fn look_ups_take_a_fresh_connection() {
     .await;
     let (client, log) = plain(&server);
     assert!(accepted(&send(&client).await));
-    let looked_up = client.look_up(7, &device(), &key()).await;
+    let looked_up = client.look_up(7, &device(), &key(), &About::default()).await;
     assert!(matches!(looked_up, LookedUp::Found(found) if found.invoice_no == Some(7)));
-    assert_eq!(client.look_up(8, &device(), &key()).await, LookedUp::Absent);
-    assert!(matches!(client.look_up(8, &device(), &key()).await, LookedUp::Missing(_)));
-    assert!(matches!(client.look_up(8, &device(), &key()).await, LookedUp::Failed(_)));
+    assert_eq!(client.look_up(8, &device(), &key(), &About::default()).await, LookedUp::Absent);
+    assert!(matches!(client.look_up(8, &device(), &key(), &About::default()).await, LookedUp::Missing(_)));
+    assert!(matches!(client.look_up(8, &device(), &key(), &About::default()).await, LookedUp::Failed(_)));
     assert_eq!(server.seen().connections, 5);
     let log = log.lock().unwrap();
     let outcomes: Vec<_> = log.iter().map(|exchange| (exchange.outcome, exchange.invoice_no)).collect();
     let expected = [
-        ("accepted", None),
+        ("accepted", Some(1)),
         ("found", Some(7)),
         ("absent", Some(8)),
         ("missing", Some(8)),
@@ -431,9 +435,47 @@ async fn the_key_is_in_no_words() {
     assert!(!words.message.contains(KEY));
     assert!(!format!("{:?}", log.lock().unwrap()).contains(KEY));
     assert!(
-        !format!("{:?}", Call::filled(&sale(), &device(), &key()).request(&client.settings).headers())
-            .contains(KEY)
+        !format!(
+            "{:?}",
+            Call::filled(&sale(), &device(), &key(), &about()).request(&client.settings).headers()
+        )
+        .contains(KEY)
     );
+}
+
+#[tokio::test]
+async fn what_an_exchange_tells_of_time_and_bodies() {
+    let body = format!(
+        r#"{{"resultCd":"000","resultDt":"20250115130003","cmcKey":"{KEY}","resultMsg":"key {KEY}"}}"#
+    );
+    let dated = format!(
+        "HTTP/1.1 200 OK\r\nDate: Wed, 15 Jan 2025 10:00:00 GMT\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let server =
+        RawServer::start(vec![vec![Act::Read, write(dated.clone())], vec![Act::Read, write(dated)]]).await;
+    let (client, log) = plain(&server);
+    send(&client).await;
+    let Initialised::Answered { .. } = client.initialise(&device()).await else { panic!() };
+    let log = log.lock().unwrap();
+    assert_eq!((log[0].date, log[0].result_dt), (Some(1_736_935_200), Some(1_736_935_203)));
+    assert_eq!((log[0].document, log[0].attempt), (Some(5), Some(1)));
+    let shown = format!("{log:?} {:?} {:?}", log[0].bodies.redacted(), log[1].bodies.redacted());
+    assert!(!shown.contains(KEY), "{shown}");
+    assert!(log[1].bodies.redacted().answer.contains("withheld"));
+    assert!(log[0].bodies.redacted().request.contains("T-1"));
+}
+
+#[tokio::test]
+async fn a_retry_after_date_is_counted_from_the_answers_own() {
+    let busy = "HTTP/1.1 429 X\r\nDate: Wed, 15 Jan 2025 10:00:00 GMT\r\n\
+        Retry-After: Wed, 15 Jan 2025 10:02:00 GMT\r\nContent-Length: 0\r\n\r\n";
+    let server = RawServer::start(vec![vec![Act::Read, write(busy), Act::Hang]]).await;
+    let (client, _) = plain(&server);
+    let Sent::Answered(Verdict::Busy(crate::queue::Busy { told, .. })) = send(&client).await else {
+        panic!()
+    };
+    assert_eq!(told, Some(Duration::from_secs(120)));
 }
 
 #[tokio::test]
@@ -443,8 +485,8 @@ async fn a_caller_that_goes_away_leaves_no_connection_behind() {
     let (client, _) = plain(&server);
     client.connect().await.unwrap();
     {
-        let (request, device, key) = (sale(), device(), key());
-        let save = client.save(&request, &device, &key);
+        let (request, device, key, about) = (sale(), device(), key(), about());
+        let save = client.save(&request, &device, &key, &about);
         let read = server.until(|seen| seen.requests.len() == 1);
         tokio::select! {
             sent = save => panic!("{sent:?}"),

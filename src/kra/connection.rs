@@ -9,7 +9,7 @@ use std::time::Duration;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use hyper::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
@@ -39,6 +39,7 @@ pub(super) struct Received {
     pub(super) http_status: u16,
     pub(super) content_type: Option<String>,
     pub(super) retry_after: Option<String>,
+    pub(super) date: Option<String>,
     pub(super) body: Bytes,
 }
 
@@ -100,8 +101,8 @@ impl Connection {
         let header = |name: HeaderName| {
             head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
-        let (content_type, retry_after) = (header(CONTENT_TYPE), header(RETRY_AFTER));
-        Ok(Received { http_status, content_type, retry_after, body: body.to_bytes() })
+        let (content_type, retry_after, date) = (header(CONTENT_TYPE), header(RETRY_AFTER), header(DATE));
+        Ok(Received { http_status, content_type, retry_after, date, body: body.to_bytes() })
     }
 }
 

@@ -1,18 +1,24 @@
-//! One exchange with KRA as the API log keeps it: no key, no name, no PIN, no body.
+//! One exchange with KRA as its observer is told of it: for the log of exchanges, the counters and the clock.
 
 use std::time::{Duration, SystemTime};
 
+use crate::queue::Seq;
 use crate::wire::Function;
+use crate::wire::redact::Bodies;
 
 /// What happened, told to the observer after each exchange and each failed way to KRA.
 #[derive(Clone, Debug)]
 pub struct Exchange {
     /// Which function was called; `None` where only a connection was made.
     pub function: Option<Function>,
-    /// The register's number of the sale in it.
+    /// The register's number of the sale that it is about.
     pub trader_ref: Option<String>,
-    /// The number that was looked up.
+    /// The running number of that sale.
+    pub document: Option<Seq>,
+    /// The number that the sale is sent under, or that was looked up.
     pub invoice_no: Option<u64>,
+    /// Which try of the sale it is, from 1.
+    pub attempt: Option<u32>,
     /// When it began, by the wall clock.
     pub started_at: SystemTime,
     /// How long it took.
@@ -29,6 +35,12 @@ pub struct Exchange {
     pub outcome: &'static str,
     /// What went wrong on the way, where something did.
     pub trouble: Option<String>,
+    /// The answer's `Date`, seconds since 1970.
+    pub date: Option<i64>,
+    /// The answer's `resultDt`, seconds since 1970.
+    pub result_dt: Option<i64>,
+    /// Both bodies. They show nothing of themselves until they are redacted.
+    pub bodies: Bodies,
 }
 
 /// Who is told of exchanges.

@@ -4,11 +4,13 @@
 //! Only what is listed here is shown; a field that nobody has thought of is masked. Both formats come out as the same
 //! JSON, since both are read into one tree first, which undoes every escape.
 
+use std::fmt;
+
 use super::scrub::{MASK, Scrubber};
 use super::tree::{Tree, TreeFault};
 
 /// The longest body that is looked into, bytes. Longer ones (lists of codes) tell a technician nothing about a sale.
-pub const LONGEST_READ: usize = 256 << 10;
+const LONGEST_READ: usize = 256 << 10;
 /// About how long one redacted body may get, bytes.
 const LONGEST_KEPT: usize = 6 << 10;
 /// Characters of one text that are kept.
@@ -74,6 +76,78 @@ pub fn redact(request: &[u8], answer: &[u8], known: &[&str]) -> Redacted {
     }
 }
 
+/// Both bodies of an exchange as they were on the line, until somebody redacts them; shows nothing of itself.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Bodies {
+    request: Vec<u8>,
+    answer: Answered,
+    known: Vec<String>,
+}
+
+#[derive(Clone, Default, PartialEq, Eq)]
+enum Answered {
+    Body(Vec<u8>),
+    #[default]
+    Nothing,
+    TooLong,
+    Withheld,
+}
+
+impl fmt::Debug for Bodies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Bodies({} bytes)", self.bytes())
+    }
+}
+
+impl Bodies {
+    /// Of a request; `known`: the key and what else must be masked wherever it stands.
+    pub fn of(request: &[u8], known: Vec<String>) -> Self {
+        let request = if request.len() > LONGEST_READ { Vec::new() } else { request.to_vec() };
+        Self { request, answer: Answered::Nothing, known }
+    }
+
+    /// With its answer.
+    #[must_use]
+    pub fn answered(mut self, answer: &[u8]) -> Self {
+        self.answer =
+            if answer.len() > LONGEST_READ { Answered::TooLong } else { Answered::Body(answer.to_vec()) };
+        self
+    }
+
+    /// With an answer that is not kept in any form: it holds the key.
+    #[must_use]
+    pub fn withheld(mut self) -> Self {
+        self.answer = Answered::Withheld;
+        self
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        let answer = if let Answered::Body(body) = &self.answer { body.len() } else { 0 };
+        self.request.len() + answer
+    }
+
+    /// What of them may be kept.
+    pub fn redacted(&self) -> Redacted {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        match &self.answer {
+            Answered::Body(answer) => redact(&self.request, answer, &known),
+            Answered::Nothing => redact(&self.request, b"", &known),
+            Answered::TooLong => {
+                Redacted { answer: note("too long to be kept"), ..redact(&self.request, b"", &known) }
+            }
+            Answered::Withheld => {
+                Redacted { answer: note("withheld: it holds the key"), ..redact(&self.request, b"", &known) }
+            }
+        }
+    }
+}
+
+/// In place of a body that is not shown.
+fn note(what: &str) -> String {
+    format!("{{\"unread\":{}}}", quoted(what))
+}
+
 /// A body that is not read, and why.
 enum NotRead {
     Empty,
@@ -134,7 +208,6 @@ fn message(tree: &Tree<'_>, scrubber: &Scrubber) -> Option<String> {
 }
 
 fn shown(read: &Result<Tree<'_>, NotRead>, body: &[u8], scrubber: &Scrubber) -> String {
-    let note = |what: &str| format!("{{\"unread\":{}}}", quoted(what));
     match read {
         Ok(tree) => {
             let mut out = String::new();

@@ -165,7 +165,7 @@ fn unescaped(text: &str) -> String {
             bytes.extend_from_slice(&decoded);
             length
         } else {
-            bytes.extend_from_slice(rest[..c.len_utf8()].as_bytes());
+            bytes.extend_from_slice(&rest.as_bytes()[..c.len_utf8()]);
             c.len_utf8()
         };
         rest = &rest[length..];

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 
 use crate::fiscal::{CmcKey, DeviceIdentity};
-use crate::queue::{LookedUp, Probed, Sent, Unreachable};
+use crate::queue::{LookedUp, Probed, Sent, Seq, Unreachable};
 use crate::wire::FrozenRequest;
 
 /// KRA, over whichever wire. Nothing here ever sends a request twice by itself.
@@ -25,6 +25,7 @@ pub trait Authority: Send + Sync + 'static {
         request: &FrozenRequest,
         device: &DeviceIdentity,
         key: &CmcKey,
+        about: &About,
     ) -> impl Future<Output = Sent> + Send;
 
     /// Asks for one invoice by number, on a fresh connection.
@@ -33,6 +34,7 @@ pub trait Authority: Send + Sync + 'static {
         invoice_no: u64,
         device: &DeviceIdentity,
         key: &CmcKey,
+        about: &About,
     ) -> impl Future<Output = LookedUp> + Send;
 
     /// The cheap question whether KRA is there, on a connection of its own.
@@ -71,4 +73,17 @@ impl fmt::Debug for Initialised {
             Self::NotSent(unreachable) => f.debug_tuple("NotSent").field(unreachable).finish(),
         }
     }
+}
+
+/// Which document a request to KRA is about: for the log of exchanges alone, nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its running number.
+    pub document: Option<Seq>,
+    /// The register's own number for it.
+    pub trader_ref: Option<String>,
+    /// The number that it is sent under, or that is looked up.
+    pub invoice_no: Option<u64>,
+    /// Which try it is, from 1.
+    pub attempt: Option<u32>,
 }

@@ -7,7 +7,7 @@ mod registry;
 mod sale;
 mod store_health;
 
-pub use authority::{Authority, Initialised};
+pub use authority::{About, Authority, Initialised};
 pub use clock::Clock;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};

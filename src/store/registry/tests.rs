@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::*;
 use crate::fiscal::{BhfId, DeviceSerial, Invoice, Tin};
-use crate::gateway::ports::{Acceptance, Authority, Clock, Initialised, Ledger};
+use crate::gateway::ports::{About, Acceptance, Authority, Clock, Initialised, Ledger};
 use crate::gateway::{
     Progress, Registered as Outcome, Registering, Registrar, expect_device, finish_registration,
 };
@@ -97,11 +97,11 @@ impl Authority for Kra {
         unreachable!("nothing is sold")
     }
 
-    async fn save(&self, _: &FrozenRequest, _: &DeviceIdentity, _: &CmcKey) -> Sent {
+    async fn save(&self, _: &FrozenRequest, _: &DeviceIdentity, _: &CmcKey, _: &About) -> Sent {
         unreachable!("nothing is sold")
     }
 
-    async fn look_up(&self, _: u64, _: &DeviceIdentity, _: &CmcKey) -> LookedUp {
+    async fn look_up(&self, _: u64, _: &DeviceIdentity, _: &CmcKey, _: &About) -> LookedUp {
         unreachable!("nothing is sold")
     }
 
