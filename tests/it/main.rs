@@ -8,6 +8,7 @@ mod kra;
 mod sale;
 mod till;
 
+mod api_log;
 mod commands;
 mod config;
 mod demo;

@@ -89,6 +89,9 @@ fn stay_where_they_belong(wire: Wire) {
         &["queue", "list"],
         &["queue", "list", "--json"],
         &["queue", "show", "REFUSED"],
+        &["log"],
+        &["log", "--json"],
+        &["log", "--sale", "REFUSED"],
         &["verify"],
         &["config", "check"],
     ] {
@@ -97,6 +100,13 @@ fn stay_where_they_belong(wire: Wire) {
         expect_none(&format!("{args:?}"), ended.text().as_bytes(), &CUSTOMER);
     }
     gateway.stop();
+    let log = shop.command(&["log", "--json"]).out.clone();
+    for looked_for in ["SIGNED", "LOST", "REFUSED", "WAITING", "selectInitOsdcInfo"] {
+        assert!(log.contains(looked_for), "{looked_for} is in the log of exchanges");
+    }
+    expect_none("the log of exchanges", log.as_bytes(), &[key]);
+    expect_none("the log of exchanges", log.as_bytes(), &[TIN]);
+    expect_none("the log of exchanges", log.as_bytes(), &CUSTOMER);
     let journal = shop.journal();
     assert!(journal.lines().count() > 20, "at level trace there is something to read");
     expect_none("the journal", journal.as_bytes(), &[key]);
