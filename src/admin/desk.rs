@@ -5,9 +5,9 @@ use std::sync::Arc;
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 
-use super::exchanges::exchanges;
+use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
-use crate::gateway::ports::{ApiLog, Authority, Clock, Ledger, LedgerError, Registry, StoreHealth};
+use crate::gateway::ports::{Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth};
 use crate::gateway::{Registered, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
@@ -17,6 +17,7 @@ use crate::status::alerts;
 const PAGE: usize = 200;
 
 /// Answers technicians.
+#[derive(Debug)]
 pub struct AdminDesk<L, A, C> {
     /// The log and the device.
     pub ledger: Arc<L>,
@@ -24,8 +25,6 @@ pub struct AdminDesk<L, A, C> {
     pub watch: Arc<Watch<L, A, C>>,
     /// Registers the device.
     pub registrar: Registrar,
-    /// The log of exchanges with KRA.
-    pub exchanges: Arc<dyn ApiLog>,
 }
 
 #[derive(Serialize)]
@@ -34,17 +33,17 @@ struct Key<'a> {
     cmc_key: &'a str,
 }
 
-impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
+impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
     /// One request.
     pub async fn answer(&self, request: Request) -> Answer {
         let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
         match (&request.method, segments.as_slice()) {
             (&Method::GET, ["status"]) => self.status().await,
-            (&Method::GET, ["log"]) => exchanges(&self.exchanges, &request).await,
             (&Method::GET, ["queue"]) => self.queue(request.query_value("after")).await,
             (&Method::GET, ["queue", id]) => self.document(id).await,
             (&Method::POST, ["device", "init"]) => self.init_device(&request.body).await,
             (&Method::GET, ["device", "key"]) => self.key(),
+            (&Method::POST, ["export"]) => export(&self.ledger, &request).await,
             _ => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "this daemon knows no such command"),
         }
     }
@@ -131,7 +130,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A,
     }
 }
 
-fn unreadable(error: &LedgerError) -> Answer {
+pub(super) fn unreadable(error: &LedgerError) -> Answer {
     Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, "store_failed", &error.to_string())
 }
 

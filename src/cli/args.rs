@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
+use crate::fiscal::Day;
 
 /// Store-and-forward gateway between a shop's cash registers and KRA's eTIMS OSCU service
 #[derive(Clone, Debug, Parser)]
@@ -51,15 +52,16 @@ pub enum Command {
     /// Look at the documents that wait for KRA or were set aside
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Show the exchanges with KRA: what was asked, how it went, without keys and customers
+    /// Write the sales journal for an inspector to standard output
     ///
-    /// Asks the running daemon, or reads the log of a stopped one. With --json, one line of JSON an exchange, with both
-    /// bodies as far as they may be kept.
-    Log(LogArgs),
-    /// Check the signature chain of the sales log
+    /// NDJSON: one record a line, with its exact bytes and the till's signatures; the last line is the signed manifest.
+    /// `verify FILE` checks it on any machine. Customers' data is in it as far as the sales hold it; keys are not. Asks
+    /// the running daemon, which records the export, or reads the store of a stopped one and writes nothing there.
+    Export(ExportArgs),
+    /// Check the signature chain of the sales log, or of an export
     ///
-    /// Asks the running daemon, or reads the store of a stopped one; writes nothing. Exit code 1 and the first bad
-    /// record's number on damage.
+    /// Without a path, or with a directory: asks the running daemon, or reads the store of a stopped one; writes nothing.
+    /// With a file: checks that export alone, on any machine. Exit code 1 and the first bad record's number on damage.
     Verify(VerifyArgs),
     /// Make the store of a new till
     #[command(subcommand)]
@@ -168,25 +170,34 @@ pub struct QueueShowArgs {
     pub output: Output,
 }
 
-/// Options of `log`.
+/// Options of `export`.
 #[derive(Args, Clone, Debug)]
-pub struct LogArgs {
-    /// Show the last ten exchanges, then each new one until interrupted, over restarts of the daemon
-    #[arg(long)]
-    pub follow: bool,
-    /// Only the exchanges about the sale of this register's number
-    #[arg(long, value_name = "TRDINVCNO")]
-    pub sale: Option<String>,
-    /// How results are printed.
-    #[command(flatten)]
-    pub output: Output,
+pub struct ExportArgs {
+    /// First day, in Nairobi, such as 2026-11-01 [default: from the oldest record that is kept]
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<Day>,
+    /// Last day, included [default: up to the newest record]
+    #[arg(long, value_name = "DAY")]
+    pub to: Option<Day>,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = ExportFormat::Ndjson)]
+    pub format: ExportFormat,
+}
+
+/// Formats of an export.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum ExportFormat {
+    /// One record a line, the signed manifest last: what `verify` checks
+    Ndjson,
+    /// A table for reading; it proves nothing
+    Csv,
 }
 
 /// Options of `verify`.
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
-    /// State directory of a stopped daemon [default: ask the running one, else state_dir]
-    #[arg(value_name = "DIR")]
+    /// An export, or the state directory of a stopped daemon [default: ask the running one, else state_dir]
+    #[arg(value_name = "FILE")]
     pub path: Option<PathBuf>,
     /// How results are printed.
     #[command(flatten)]
@@ -241,11 +252,11 @@ mod tests {
             "status --json",
             "queue list",
             "queue show A-1 --json",
-            "log",
-            "log --follow --sale T1-000123 --json",
             "verify",
             "verify /var/lib/etims-gateway --json",
             "store init",
+            "export",
+            "export --from 2026-11-01 --to 2026-11-30 --format csv",
         ] {
             assert!(Cli::try_parse_from(words(line)).is_ok(), "{line}");
         }
@@ -278,6 +289,8 @@ mod tests {
             check(line, Exit::Usage);
         }
         check("simulator --listen nowhere", Exit::Usage);
+        check("export --from 2026-11-31", Exit::Usage);
+        check("export --to today", Exit::Usage);
         check("simulator --listen 127.0.0.1:1 --tls-key k", Exit::Usage);
         for line in ["--help", "-h", "--version", "-V", "queue show --help"] {
             check(line, Exit::Ok);

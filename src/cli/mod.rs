@@ -8,17 +8,18 @@ mod demo;
 mod device;
 mod dispatch;
 mod exit_code;
-mod log;
+mod export;
 mod queue;
 mod run;
 mod simulator;
 mod status;
 mod store_init;
 mod verify;
+mod verify_file;
 
 pub use args::{
-    Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, LogArgs, Output,
-    QueueCommand, QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
+    Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, ExportArgs, ExportFormat,
+    Output, QueueCommand, QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
 };
 pub use config_check::check_config;
 pub use demo::demo;
@@ -26,7 +27,7 @@ pub use device::device_init;
 pub use dispatch::dispatch;
 use dispatch::say;
 pub use exit_code::Exit;
-pub use log::show_log;
+pub use export::export;
 pub use queue::{queue_list, queue_show};
 pub use run::run;
 pub use simulator::run_simulator;

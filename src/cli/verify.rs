@@ -7,11 +7,15 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::run::load;
+use super::verify_file::verify_file;
 use super::{Exit, VerifyArgs, control, say};
 use crate::store::{VerifyError, VerifyReport, verify};
 
 /// Checks a stopped daemon's store, or a running one's up to what it had written when asked. Writes nothing.
 pub fn run_verify(config: Option<&Path>, arguments: &VerifyArgs) -> Exit {
+    if let Some(file) = arguments.path.as_ref().filter(|path| path.is_file()) {
+        return verify_file(file, arguments.output.json);
+    }
     let (dir, up_to) = match &arguments.path {
         Some(dir) => (dir.clone(), None),
         None => match configured(config) {

@@ -11,6 +11,7 @@ mod identity;
 mod invoice;
 mod item;
 mod line;
+mod period;
 mod receipt;
 mod registration;
 mod signature;
@@ -31,6 +32,7 @@ pub use invoice::{
     Customer, Insurance, Invoice, InvoiceLine, MAX_LINES, ReceiptType, Rules, SalesType, TimeSource,
 };
 pub use item::{ItemCodeFault, ItemCodeGrammar};
+pub use period::{Day, NoDay, Period};
 pub use receipt::{Label, Proof, base32, group_in_fours, local_signature, qr_url, temporary_receipt_no};
 pub use registration::Registration;
 pub use tax::{Rates, Split, TaxConvention, TaxTotal, TaxType, Totals, split};

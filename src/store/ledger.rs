@@ -125,7 +125,7 @@ impl JournalLedger {
     }
 
     /// Runs a read of the store where it may block.
-    async fn reading<T: Send + 'static>(
+    pub(super) async fn reading<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Reader) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {

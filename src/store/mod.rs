@@ -36,7 +36,6 @@
 //!
 //! Retention (RETIRE, CARRY), compression, compaction of sled, the reserve for a full disk, and salvage.
 
-pub mod api_log;
 mod bodies;
 mod bucket;
 mod checkpoint;
@@ -48,6 +47,8 @@ mod disk_fake;
 mod effect;
 mod entry;
 mod error;
+mod export;
+mod exporting;
 mod finished;
 mod fold;
 mod forward;
@@ -86,6 +87,10 @@ pub use crate::queue::{Seq, Status};
 pub use effect::{Binding, Effect, LastAccepted, SeriesState};
 pub use entry::{Bound, Entry};
 pub use error::{CommitError, OpenError, ReadError};
+pub use export::{
+    Days, Export, ExportError, ExportReport, LabelTotals, Manifest, StoppedExportError, Table,
+    export_stopped, verify_export,
+};
 pub use finished::{Finished, Waiter};
 pub use forward::Cursor;
 pub use hardware::hardware_identifiers;

@@ -19,6 +19,8 @@ use crate::store::standing::{Base, Checkpoint, Genesis, Standing};
 pub struct VerifyReport {
     /// The key that all signatures were checked with. Compare it with what was written down elsewhere.
     pub public_key: [u8; 32],
+    /// The journal's random id.
+    pub journal: [u8; 16],
     /// The first record still kept, and the hash of the one before it.
     pub first: (Seq, [u8; 32]),
     /// The last record checked, and its hash.
@@ -78,11 +80,21 @@ pub fn verify(
     up_to: Option<Seq>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, VerifyError> {
+    walk(dir, up_to, progress, &mut |_| {})
+}
+
+/// The same, and shows each record that is good, in order.
+pub(crate) fn walk(
+    dir: &Path,
+    up_to: Option<Seq>,
+    progress: &mut dyn FnMut(Progress),
+    each: &mut dyn FnMut(&Record),
+) -> Result<VerifyReport, VerifyError> {
     let path = dir.join("journal");
     if !path.is_dir() {
         return Err(VerifyError::NoStore { path });
     }
-    verify_on(&RealDisk { directory: path.clone() }, &path, up_to, progress)
+    walk_on(&RealDisk { directory: path.clone() }, &path, up_to, progress, each)
 }
 
 /// Where the check stands.
@@ -98,11 +110,22 @@ struct Checker {
     checkpoints: u64,
 }
 
+#[cfg(test)]
 pub(crate) fn verify_on(
     disk: &dyn Disk,
     path: &Path,
     up_to: Option<Seq>,
     progress: &mut dyn FnMut(Progress),
+) -> Result<VerifyReport, VerifyError> {
+    walk_on(disk, path, up_to, progress, &mut |_| {})
+}
+
+fn walk_on(
+    disk: &dyn Disk,
+    path: &Path,
+    up_to: Option<Seq>,
+    progress: &mut dyn FnMut(Progress),
+    each: &mut dyn FnMut(&Record),
 ) -> Result<VerifyReport, VerifyError> {
     let io_at = |name: String| move |source| VerifyError::Io { path: path.join(name), source };
     let segments = list_segments(disk).map_err(io_at(String::new()))?;
@@ -130,7 +153,7 @@ pub(crate) fn verify_on(
             None => checker.insert(Checker::begin(*segment, &buffer)?),
         };
         let surveyed = survey(*segment, &buffer, &found.journal);
-        found.segment(&buffer, &surveyed, up_to)?;
+        found.segment(&buffer, &surveyed, up_to, each)?;
         if !done(found) {
             tail = found.tail(&surveyed)?;
         }
@@ -142,6 +165,7 @@ pub(crate) fn verify_on(
     }
     Ok(VerifyReport {
         public_key: checker.public_key,
+        journal: checker.journal,
         first: checker.first.unwrap_or_default(),
         last: checker.last,
         segments: read,
@@ -182,7 +206,13 @@ impl Checker {
         })
     }
 
-    fn segment(&mut self, bytes: &[u8], surveyed: &Surveyed, up_to: Option<Seq>) -> Result<(), VerifyError> {
+    fn segment(
+        &mut self,
+        bytes: &[u8],
+        surveyed: &Surveyed,
+        up_to: Option<Seq>,
+        each: &mut dyn FnMut(&Record),
+    ) -> Result<(), VerifyError> {
         let segment = surveyed.segment;
         for (group_at, header) in &surveyed.groups {
             if up_to.is_some_and(|up_to| self.last.0 >= up_to) {
@@ -205,6 +235,7 @@ impl Checker {
                 }
                 self.first.get_or_insert((record.seq, record.previous));
                 self.last = (record.seq, record.hash);
+                each(&record);
             }
         }
         Ok(())

@@ -8,10 +8,10 @@ mod kra;
 mod sale;
 mod till;
 
-mod api_log;
 mod commands;
 mod config;
 mod demo;
+mod export;
 mod guard;
 mod health;
 mod holds;

@@ -1,16 +1,16 @@
 //! What the verbs need of the world, one small trait a concern. The edges keep these promises.
 
-mod api_log;
 mod authority;
 mod clock;
+mod exports;
 mod ledger;
 mod registry;
 mod sale;
 mod store_health;
 
-pub use api_log::{ApiLog, LogPage};
 pub use authority::{About, Authority, Initialised};
 pub use clock::Clock;
+pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
 pub use sale::{Bound, Sale};

@@ -18,15 +18,15 @@ use crate::store::{
     OpenReport, Options, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
 };
 
-pub(super) const DEADLINE: Duration = Duration::from_secs(60);
+pub(in crate::store) const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A clock that says the same always: the store decides nothing by it.
-pub(super) fn clock() -> Stamp {
+pub(in crate::store) fn clock() -> Stamp {
     Stamp { wall_ms: 1_700_000_000_000, boot: [7; 16], monotonic_ms: 5, synchronised: true }
 }
 
 /// Small segments, no checkpoints by time.
-pub(super) fn options() -> Options {
+pub(in crate::store) fn options() -> Options {
     Options {
         create: true,
         segment_size: 64 << 10,
@@ -37,11 +37,11 @@ pub(super) fn options() -> Options {
     }
 }
 
-pub(super) fn try_open(dir: &Path) -> Result<(Store, OpenReport), OpenError> {
+pub(in crate::store) fn try_open(dir: &Path) -> Result<(Store, OpenReport), OpenError> {
     Store::open(dir, options(), &mut |_| {})
 }
 
-pub(super) fn open(dir: &Path) -> (Store, OpenReport) {
+pub(in crate::store) fn open(dir: &Path) -> (Store, OpenReport) {
     try_open(dir).unwrap()
 }
 
@@ -49,12 +49,12 @@ fn record(kind: Kind, effect: Effect, body: Vec<u8>) -> NewRecord {
     NewRecord { kind, stamp: clock(), origin: "test".into(), effect, body, signature: None }
 }
 
-pub(super) fn event(text: &str) -> NewRecord {
+pub(in crate::store) fn event(text: &str) -> NewRecord {
     record(Kind::Event, Effect::None, text.as_bytes().to_vec())
 }
 
 /// A signed sale of about `size` bytes.
-pub(super) fn sale(signer: &Signer, key: &str, size: usize) -> NewRecord {
+pub(in crate::store) fn sale(signer: &Signer, key: &str, size: usize) -> NewRecord {
     let content = crate::store::record::sha256(key.as_bytes());
     let mut body = format!("sale {key} ").into_bytes();
     body.resize(body.len().max(size), b'.');
@@ -64,38 +64,46 @@ pub(super) fn sale(signer: &Signer, key: &str, size: usize) -> NewRecord {
     sale
 }
 
-pub(super) fn bind(document: Seq, number: u64) -> NewRecord {
+pub(in crate::store) fn bind(document: Seq, number: u64) -> NewRecord {
     record(Kind::Bind, Effect::Bound { document, number }, format!("bytes of {number}").into_bytes())
 }
 
-pub(super) fn outcome(document: Seq, status: Status, unsure_sends: u32, binding: Binding) -> NewRecord {
+pub(in crate::store) fn outcome(
+    document: Seq,
+    status: Status,
+    unsure_sends: u32,
+    binding: Binding,
+) -> NewRecord {
     let effect = Effect::Moved { document, status, attempts: 1, unsure_sends, binding };
     record(Kind::Outcome, effect, b"what KRA said".to_vec())
 }
 
-pub(super) fn signed(document: Seq, sign: &str) -> NewRecord {
+pub(in crate::store) fn signed(document: Seq, sign: &str) -> NewRecord {
     outcome(document, Status::Signed, 0, Binding::Used { sign: sign.into() })
 }
 
 /// Commits, with a deadline.
-pub(super) async fn commit(store: &Store, records: Vec<NewRecord>) -> Result<Vec<Committed>, CommitError> {
+pub(in crate::store) async fn commit(
+    store: &Store,
+    records: Vec<NewRecord>,
+) -> Result<Vec<Committed>, CommitError> {
     tokio::time::timeout(DEADLINE, store.commit(records)).await.expect("a commit ends in time")
 }
 
-pub(super) fn seq_of(committed: &[Committed]) -> Seq {
+pub(in crate::store) fn seq_of(committed: &[Committed]) -> Seq {
     match &committed[0] {
         Committed::New { seq, .. } => *seq,
         Committed::Known(entry) => panic!("known: {entry:?}"),
     }
 }
 
-pub(super) async fn sell(store: &Store, key: &str) -> Seq {
+pub(in crate::store) async fn sell(store: &Store, key: &str) -> Seq {
     let sale = sale(&store.signer(), key, 900);
     seq_of(&commit(store, vec![sale]).await.unwrap())
 }
 
 /// Sells, binds the series' next number and has KRA sign it.
-pub(super) async fn sell_and_sign(store: &Store, key: &str) -> Seq {
+pub(in crate::store) async fn sell_and_sign(store: &Store, key: &str) -> Seq {
     let document = sell(store, key).await;
     commit(store, vec![bind(document, store.series().next)]).await.unwrap();
     commit(store, vec![signed(document, &format!("SIGN-{key}"))]).await.unwrap();
@@ -103,7 +111,7 @@ pub(super) async fn sell_and_sign(store: &Store, key: &str) -> Seq {
 }
 
 /// Opens a store whose journal is on a fake disk; it is made if the disk is empty.
-pub(super) fn open_fake(
+pub(in crate::store) fn open_fake(
     disk: &Arc<FakeDisk>,
     dir: &Path,
     options: &Options,
@@ -134,7 +142,7 @@ pub(super) fn open_fake(
 }
 
 /// The index must hold exactly what the journal's records make of the documents, whatever way it came about.
-pub(super) fn check_index_against_journal(store: &Store) {
+pub(in crate::store) fn check_index_against_journal(store: &Store) {
     let records = store.records_after(None, None, usize::MAX).unwrap();
     assert_eq!(
         records.last().map(|record| record.seq),

@@ -3,6 +3,6 @@
 mod damage;
 mod everyday;
 mod forward;
-mod harness;
+pub(in crate::store) mod harness;
 mod killed;
 mod power_cut;
