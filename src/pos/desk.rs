@@ -7,6 +7,7 @@ use hyper::StatusCode;
 use hyper::header::{ALLOW, HeaderValue};
 use tracing::{error, info};
 
+use super::follow::{follow, wanted};
 use super::refusal::{Refusal, Unavailable};
 use super::reply::{Reply, SaleList};
 use super::routes::{Call, route};
@@ -15,7 +16,7 @@ use super::{
     Waiting, parse_device_request, without_prefix,
 };
 use crate::fiscal::{KraDateTime, Label, Registration};
-use crate::gateway::ports::{Authority, Clock, Ledger, LedgerError, Registry, Sale, StoreHealth};
+use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Registry, Sale, StoreHealth};
 use crate::gateway::{Posted, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
@@ -39,7 +40,7 @@ pub struct Desk<L, A, C> {
     pub registrar: Registrar,
 }
 
-impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
+impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
     /// One request over HTTP.
     pub async fn answer(&self, request: Request) -> Answer {
         let origin = match request.peer {
@@ -47,6 +48,10 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
             Peer::Unix { .. } => "unix",
         };
         let reply = match route(&request) {
+            Ok(Call::Events { after }) => match wanted(&request, after) {
+                Ok(wanted) => return follow(&self.taking.ledger, &self.portal, &request.method, wanted),
+                Err(refusal) => refusal.into(),
+            },
             Ok(call) => self.reply(call, origin, "").await,
             Err(refusal) => refusal.into(),
         };
@@ -65,6 +70,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
     pub async fn reply(&self, call: Call, origin: &str, prefix: &str) -> Reply {
         let result = match call {
             Call::DeviceStatus => Ok(Reply::DeviceStatus(Box::new(self.device_status()))),
+            // A stream is no reply: only HTTP carries one.
+            Call::Events { .. } => Err(Refusal::NotFound { what: "path" }),
             Call::Health => Ok(Reply::Health(self.health().await)),
             Call::InitDevice(body) => self.init_device(&body).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,

@@ -3,6 +3,8 @@
 mod desk;
 mod device_reply;
 mod device_request;
+mod event;
+mod follow;
 mod json;
 mod refusal;
 mod reply;
@@ -13,6 +15,7 @@ mod sale_state;
 pub use desk::Desk;
 pub use device_reply::{DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts};
 pub use device_request::parse as parse_device_request;
+pub use event::EventTold;
 pub use json::BadJson;
 pub use refusal::{Refusal, Unavailable};
 pub use reply::{Reply, SERIAL_LIMIT, SaleList};

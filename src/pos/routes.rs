@@ -21,6 +21,11 @@ const PAGE: usize = 50;
 pub enum Call {
     /// How the device is.
     DeviceStatus,
+    /// What happens from now on.
+    Events {
+        /// The last event that the till has.
+        after: Option<u64>,
+    },
     /// How the gateway is.
     Health,
     /// Register the device.
@@ -80,6 +85,11 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
             known_query(request, &["wait"])?;
             let trader_ref = (*trader_ref).to_owned();
             Ok(Call::ShowSale { trader_ref, wait: wait(request)?.unwrap_or_default() })
+        }
+        ["api", "events"] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &["after"])?;
+            Ok(Call::Events { after: number(request, "after")? })
         }
         ["health"] => only(method, &[Method::GET], "GET").map(|()| Call::Health),
         _ => Err(Refusal::NotFound { what: "path" }),

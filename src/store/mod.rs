@@ -47,6 +47,7 @@ mod disk_fake;
 mod effect;
 mod entry;
 mod error;
+mod events;
 mod export;
 mod exporting;
 mod finished;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "`unwrap` is how a test says that this must hold")]
 
+mod follower;
 mod harness;
 mod kra;
 mod sale;
@@ -11,6 +12,7 @@ mod till;
 mod commands;
 mod config;
 mod demo;
+mod events;
 mod export;
 mod guard;
 mod health;

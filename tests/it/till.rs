@@ -221,6 +221,38 @@ impl Connection {
     /// Reads one answer, an interim one too.
     pub(crate) fn one_answer(&mut self) -> io::Result<Answer> {
         let bad = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
+        let mut answer = self.head()?;
+        let status = answer.status;
+        if status < 200 || status == 204 || status == 304 {
+            return Ok(answer);
+        }
+        if let Some(length) = answer.header("content-length") {
+            answer.body = vec![0; length.parse().map_err(|_| bad(format!("length {length:?}")))?];
+            self.stream.read_exact(&mut answer.body)?;
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk()? {
+                answer.body.extend_from_slice(&chunk);
+            }
+        } else {
+            self.stream.read_to_end(&mut answer.body)?;
+        }
+        Ok(answer)
+    }
+
+    /// Reads one piece of a body that comes in pieces; `None`: it has ended.
+    pub(crate) fn chunk(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let size = self.line()?;
+        let size = usize::from_str_radix(&size, 16)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("chunk {size:?}")))?;
+        let mut chunk = vec![0; size];
+        self.stream.read_exact(&mut chunk)?;
+        self.line()?;
+        Ok((size > 0).then_some(chunk))
+    }
+
+    /// Reads status and headers of an answer; its body is to come.
+    pub(crate) fn head(&mut self) -> io::Result<Answer> {
+        let bad = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
         let first = self.line()?;
         let mut parts = first.split(' ');
         let version = parts.next().unwrap_or_default();
@@ -237,29 +269,7 @@ impl Connection {
             let (name, value) = line.split_once(':').ok_or_else(|| bad(format!("{line:?}")))?;
             headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
-        let mut answer = Answer { status, headers, body: Vec::new() };
-        if status < 200 || status == 204 || status == 304 {
-            return Ok(answer);
-        }
-        if let Some(length) = answer.header("content-length") {
-            answer.body = vec![0; length.parse().map_err(|_| bad(format!("length {length:?}")))?];
-            self.stream.read_exact(&mut answer.body)?;
-        } else if answer.header("transfer-encoding") == Some("chunked") {
-            loop {
-                let size = self.line()?;
-                let size = usize::from_str_radix(&size, 16).map_err(|_| bad(format!("chunk {size:?}")))?;
-                let from = answer.body.len();
-                answer.body.resize(from + size, 0);
-                self.stream.read_exact(&mut answer.body[from..])?;
-                self.line()?;
-                if size == 0 {
-                    break;
-                }
-            }
-        } else {
-            self.stream.read_to_end(&mut answer.body)?;
-        }
-        Ok(answer)
+        Ok(Answer { status, headers, body: Vec::new() })
     }
 
     /// A line without its end.

@@ -2,6 +2,7 @@
 
 mod authority;
 mod clock;
+mod events;
 mod exports;
 mod ledger;
 mod registry;
@@ -10,6 +11,7 @@ mod store_health;
 
 pub use authority::{About, Authority, Initialised};
 pub use clock::Clock;
+pub use events::{DeviceNews, Event, EventLog, EventPage, Happened};
 pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};

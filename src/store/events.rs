@@ -1,0 +1,140 @@
+//! The journal as a log of events: which records tell somebody something, and what.
+
+use super::bodies::{self, InitStep};
+use super::ledger::JournalLedger;
+use super::reading::{Reader, age, body_failed, read_failed};
+use super::sale_body::read_sale;
+use super::{Cursor, Effect, Kind, ReadError, Record};
+use crate::gateway::ports::{DeviceNews, Event, EventLog, EventPage, Happened, LedgerError, Sale};
+use crate::queue::{Seq, Status};
+
+/// The kinds among which events are found.
+const KINDS: &[Kind] = &[Kind::Admin, Kind::Foreign, Kind::Init, Kind::Outcome, Kind::Registration];
+
+impl EventLog for JournalLedger {
+    fn last_record(&self) -> Seq {
+        self.store().head().0
+    }
+
+    fn first_record(&self) -> Seq {
+        self.store().first_seq()
+    }
+
+    fn grown_beyond(&self, record: Seq) -> impl Future<Output = ()> + Send + 'static {
+        let mut head = self.store().watch_head();
+        async move {
+            if head.wait_for(|(seq, _)| *seq > record).await.is_err() {
+                // The store is closed: nothing comes any more.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    async fn events(&self, after: Seq, most: usize) -> Result<EventPage, LedgerError> {
+        self.reading(move |reader| reader.events(after, most)).await
+    }
+}
+
+impl Reader {
+    fn events(&self, after: Seq, most: usize) -> Result<EventPage, LedgerError> {
+        let mut cursor = Cursor::after(after);
+        let mut page = EventPage { read_to: after, ..EventPage::default() };
+        let records = match self.store.read_on(&mut cursor, Some(KINDS), most) {
+            Ok(records) => records,
+            Err(ReadError::Damaged(damage)) => {
+                tracing::warn!(%damage, "events are lost to damage in the journal: run `etims-gateway verify`");
+                let more = self.store.skip_damage(&mut cursor).map_err(|error| read_failed(&error))?;
+                page.read_to = if more { cursor.read_to() } else { self.store.head().0 };
+                page.lost.push((after.saturating_add(1), page.read_to));
+                return Ok(page);
+            }
+            Err(error) => return Err(read_failed(&error)),
+        };
+        page.read_to = cursor.read_to();
+        for record in records {
+            match self.happened(&record) {
+                Ok(None) => {}
+                Ok(Some(what)) => {
+                    page.events.push(Event { id: record.seq, at_ms: record.stamp.wall_ms, what })
+                }
+                Err(error) => {
+                    tracing::warn!(record = record.seq, %error, "an event is lost: its sale cannot be read");
+                    page.lost.push((record.seq, record.seq));
+                }
+            }
+        }
+        Ok(page)
+    }
+
+    fn happened(&self, record: &Record) -> Result<Option<Happened>, LedgerError> {
+        let unreadable = |error| body_failed(record.seq, &error);
+        Ok(match (record.kind, &record.effect) {
+            (_, Effect::Moved { status: Status::Pending, .. }) => None,
+            (_, Effect::Moved { document, .. }) => {
+                Some(Happened::Sale(Box::new(self.sale_then(*document, record)?)))
+            }
+            (Kind::Registration, _) => {
+                let (device, registration, _) =
+                    bodies::read_registration(&record.body).map_err(unreadable)?;
+                Some(Happened::Device(Box::new(DeviceNews::Active(device, registration))))
+            }
+            (Kind::Init, _) => {
+                let init = bodies::read_init(&record.body).map_err(unreadable)?;
+                let news = match init.step {
+                    InitStep::Awaited => Some(DeviceNews::Pending(init.device)),
+                    InitStep::Refused(words) => Some(DeviceNews::Failed(init.device, words)),
+                    // How the asking goes is in the journal; the device stands as before.
+                    InitStep::Intended | InitStep::Lost(_) | InitStep::NotSent(_) => None,
+                };
+                news.map(|news| Happened::Device(Box::new(news)))
+            }
+            _ => None,
+        })
+    }
+
+    /// The sale as the record `moved` left it, whatever has become of it since.
+    fn sale_then(&self, document: Seq, moved: &Record) -> Result<Sale, LedgerError> {
+        let gone = || LedgerError::Failed(format!("sale {document} is not kept any more"));
+        let record = match self.store.record(document).map_err(|error| read_failed(&error))? {
+            Some(record) => record,
+            // It was carried along from an old segment.
+            None => self.record(self.entry(document)?.at)?,
+        };
+        let (Effect::Document { key, content, .. }, Some(signature)) = (&record.effect, record.signature)
+        else {
+            return Err(gone());
+        };
+        let Effect::Moved { status, attempts, unsure_sends, .. } = moved.effect else { return Err(gone()) };
+        let now = self.store.find(key).map_err(|error| read_failed(&error))?;
+        let outcome = match (moved.kind, now.as_ref().and_then(|entry| entry.outcome)) {
+            (Kind::Outcome, _) => Some(moved.clone()),
+            // A person's act: what KRA said before it.
+            (_, Some(at)) => Some(self.record(at)?).filter(|outcome| outcome.seq < moved.seq),
+            (_, None) => None,
+        };
+        let (proof, words) = match outcome {
+            None => (None, None),
+            Some(outcome) => {
+                let (proof, words) =
+                    bodies::read_outcome(&outcome.body).map_err(|error| body_failed(outcome.seq, &error))?;
+                (proof, Some(words))
+            }
+        };
+        Ok(Sale {
+            seq: document,
+            hash: record.hash,
+            signature,
+            accepted_ms: record.stamp.wall_ms,
+            age: age(&record.stamp, &moved.stamp),
+            time_can_be_mended: false,
+            content: *content,
+            invoice: read_sale(&record.body).map_err(|error| body_failed(document, &error))?,
+            status,
+            invoice_no: moved.used.or_else(|| now?.bound.map(|bound| bound.number)),
+            attempts,
+            unsure_sends,
+            proof,
+            words,
+        })
+    }
+}
