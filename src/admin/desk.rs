@@ -5,9 +5,10 @@ use std::sync::Arc;
 use hyper::{Method, StatusCode};
 use serde::Serialize;
 
+use super::exchanges::exchanges;
 use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
-use crate::gateway::ports::{Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth};
+use crate::gateway::ports::{ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth};
 use crate::gateway::{Registered, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
@@ -17,7 +18,6 @@ use crate::status::alerts;
 const PAGE: usize = 200;
 
 /// Answers technicians.
-#[derive(Debug)]
 pub struct AdminDesk<L, A, C> {
     /// The log and the device.
     pub ledger: Arc<L>,
@@ -25,6 +25,8 @@ pub struct AdminDesk<L, A, C> {
     pub watch: Arc<Watch<L, A, C>>,
     /// Registers the device.
     pub registrar: Registrar,
+    /// The log of exchanges with KRA.
+    pub exchanges: Arc<dyn ApiLog>,
 }
 
 #[derive(Serialize)]
@@ -39,6 +41,7 @@ impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Admin
         let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
         match (&request.method, segments.as_slice()) {
             (&Method::GET, ["status"]) => self.status().await,
+            (&Method::GET, ["log"]) => exchanges(&self.exchanges, &request).await,
             (&Method::GET, ["queue"]) => self.queue(request.query_value("after")).await,
             (&Method::GET, ["queue", id]) => self.document(id).await,
             (&Method::POST, ["device", "init"]) => self.init_device(&request.body).await,

@@ -52,6 +52,11 @@ pub enum Command {
     /// Look at the documents that wait for KRA or were set aside
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Show the exchanges with KRA: what was asked, how it went, without keys and customers
+    ///
+    /// Asks the running daemon, or reads the log of a stopped one. With --json, one line of JSON an exchange, with both
+    /// bodies as far as they may be kept.
+    Log(LogArgs),
     /// Write the sales journal for an inspector to standard output
     ///
     /// NDJSON: one record a line, with its exact bytes and the till's signatures; the last line is the signed manifest.
@@ -170,6 +175,20 @@ pub struct QueueShowArgs {
     pub output: Output,
 }
 
+/// Options of `log`.
+#[derive(Args, Clone, Debug)]
+pub struct LogArgs {
+    /// Show the last ten exchanges, then each new one until interrupted, over restarts of the daemon
+    #[arg(long)]
+    pub follow: bool,
+    /// Only the exchanges about the sale of this register's number
+    #[arg(long, value_name = "TRDINVCNO")]
+    pub sale: Option<String>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// Options of `export`.
 #[derive(Args, Clone, Debug)]
 pub struct ExportArgs {
@@ -252,6 +271,8 @@ mod tests {
             "status --json",
             "queue list",
             "queue show A-1 --json",
+            "log",
+            "log --follow --sale T1-000123 --json",
             "verify",
             "verify /var/lib/etims-gateway --json",
             "store init",

@@ -50,6 +50,21 @@ pub(super) async fn ask(
     path: &str,
     body: Option<&Value>,
 ) -> Result<(StatusCode, Value), ControlError> {
+    let (status, bytes) = fetch(socket, method, path, body).await?;
+    let value = serde_json::from_slice(&bytes).map_err(|error| ControlError::Broken(error.to_string()))?;
+    Ok((status, value))
+}
+
+/// Asks the daemon: the HTTP status and the answer as it was written.
+///
+/// # Errors
+/// The daemon did not answer.
+pub(super) async fn fetch(
+    socket: &Path,
+    method: Method,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<(StatusCode, Bytes), ControlError> {
     let stream = connect(socket).await?;
     let exchange = async {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
@@ -65,9 +80,7 @@ pub(super) async fn ask(
         .await
         .map_err(|_| broken("it took too long".to_owned()))?
         .map_err(|error| broken(error.to_string()))?;
-    let bytes = bytes.map_err(|error| broken(error.to_string()))?;
-    let value = serde_json::from_slice(&bytes).map_err(|error| broken(error.to_string()))?;
-    Ok((status, value))
+    Ok((status, bytes.map_err(|error| broken(error.to_string()))?))
 }
 
 /// What came of an answer in pieces.

@@ -4,7 +4,8 @@ use std::io;
 
 use super::{
     Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo,
-    device_init, export, parse, queue_list, queue_show, run, run_simulator, run_verify, status, store_init,
+    device_init, export, parse, queue_list, queue_show, run, run_simulator, run_verify, show_log, status,
+    store_init,
 };
 use crate::config::process_environment;
 
@@ -24,6 +25,7 @@ pub fn dispatch() -> Exit {
         Command::Demo(arguments) => demo(&arguments),
         Command::Device(DeviceCommand::Init(arguments)) => device_init(config, &arguments),
         Command::Export(arguments) => export(config, &arguments),
+        Command::Log(arguments) => show_log(config, &arguments),
         Command::Queue(QueueCommand::List(output)) => queue_list(config, output),
         Command::Queue(QueueCommand::Show(arguments)) => queue_show(config, &arguments.id, arguments.output),
         Command::Run => run(config),

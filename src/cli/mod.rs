@@ -9,6 +9,7 @@ mod device;
 mod dispatch;
 mod exit_code;
 mod export;
+mod log;
 mod queue;
 mod run;
 mod simulator;
@@ -19,7 +20,7 @@ mod verify_file;
 
 pub use args::{
     Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, ExportArgs, ExportFormat,
-    Output, QueueCommand, QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
+    LogArgs, Output, QueueCommand, QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
 };
 pub use config_check::check_config;
 pub use demo::demo;
@@ -28,6 +29,7 @@ pub use dispatch::dispatch;
 use dispatch::say;
 pub use exit_code::Exit;
 pub use export::export;
+pub use log::show_log;
 pub use queue::{queue_list, queue_show};
 pub use run::run;
 pub use simulator::run_simulator;

@@ -1,6 +1,7 @@
 //! Start and stop of the daemon, and its long tasks.
 
 pub mod clock;
+mod exchanges;
 mod run;
 mod sockets;
 mod tasks;

@@ -14,17 +14,18 @@ use tracing::{error, info, warn};
 
 use super::clock::{MachineClock, stamp};
 use super::sockets::{self, Sockets};
-use super::{tasks, wiring};
+use super::{exchanges, tasks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
-use crate::gateway::ports::{Device, LedgerError, Registry};
+use crate::gateway::ports::{ApiLog, Device, LedgerError, Registry};
 use crate::gateway::{
     Asks, Drainer, Progress, Registering, Registrar, Taking, Watch, expect_device, finish_registration,
 };
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
 use crate::pos::Desk;
+use crate::store::api_log::ExchangeLog;
 use crate::store::{JournalLedger, LedgerOpenError, OpenError, OpenReport, Options, Store};
 use crate::systemd::{Notify, PassedSocket};
 
@@ -32,6 +33,8 @@ use crate::systemd::{Notify, PassedSocket};
 const LAST_ANSWERS: Duration = Duration::from_secs(3);
 /// How long the drain is given at a stop: its own patience, and a commit.
 const LAST_OUTCOME: Duration = Duration::from_secs(6);
+/// How long the log of exchanges with KRA is given at a stop.
+const LAST_ROWS: Duration = Duration::from_secs(1);
 /// How long a registration on the line is given, from the stop on: KRA gives the key in its one answer only.
 const LAST_REGISTRATION: Duration = Duration::from_secs(8);
 
@@ -154,6 +157,7 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     let _ = stop_drain.send(true);
     tokio::join!(last_outcome(drain), last_registration(registrar, begun + LAST_REGISTRATION));
     store.close().await;
+    last_rows(Arc::clone(&parts.exchanges)).await;
     info!("stopped");
     Ok(ended)
 }
@@ -170,10 +174,19 @@ async fn last_registration(registrar: JoinHandle<()>, deadline: Instant) {
     }
 }
 
+/// A disk that hangs is not waited for: the log is no sale.
+async fn last_rows(exchanges: Arc<ExchangeLog>) {
+    let written = tokio::task::spawn_blocking(move || exchanges.close());
+    if timeout(LAST_ROWS, written).await.is_err() {
+        warn!("the last exchanges with KRA could not be written to their log in time");
+    }
+}
+
 /// What the tasks share.
 struct Parts {
     ledger: Arc<JournalLedger>,
     authority: Arc<Client>,
+    exchanges: Arc<ExchangeLog>,
     progress: Arc<Progress>,
     clock: Arc<MachineClock>,
     watch: Arc<Watch<JournalLedger, Client, MachineClock>>,
@@ -184,7 +197,9 @@ impl Parts {
     fn new(settings: &Settings, store: Store) -> Result<(Self, Asks), StartError> {
         let ledger = JournalLedger::open(store, &settings.state_dir, stamp, &wiring::terms(settings))?;
         let ledger = Arc::new(ledger);
-        let authority = Arc::new(Client::new(wiring::kra_settings(settings)?, wiring::observer())?);
+        let exchanges = Arc::new(ExchangeLog::open(&settings.state_dir, wiring::log_bounds(settings)));
+        let observer = exchanges::observer(Arc::clone(&exchanges));
+        let authority = Arc::new(Client::new(wiring::kra_settings(settings)?, observer)?);
         let progress = Arc::new(Progress::default());
         let clock = Arc::new(MachineClock);
         let watch = Arc::new(Watch {
@@ -195,7 +210,7 @@ impl Parts {
             shown: wiring::shown(settings),
         });
         let (registrar, asks) = Registrar::new();
-        Ok((Self { ledger, authority, progress, clock, watch, registrar }, asks))
+        Ok((Self { ledger, authority, exchanges, progress, clock, watch, registrar }, asks))
     }
 
     fn drainer(&self, settings: &Settings) -> Drainer<JournalLedger, Client, MachineClock> {
@@ -243,6 +258,7 @@ impl Parts {
             ledger: Arc::clone(&self.ledger),
             watch: Arc::clone(&self.watch),
             registrar: self.registrar.clone(),
+            exchanges: Arc::clone(&self.exchanges) as Arc<dyn ApiLog>,
         });
         let Sockets { till, admin } = sockets::bind(settings, passed).await?;
         let guard = sockets::guard(settings, &till, read_token(settings)?)?;

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tracing::{debug, info};
+use tracing::info;
 
 use crate::config::{self, CfmDt, Environment, LogFormat, LogLevel, Settings, Wire};
 use crate::fiscal::{BhfId, Codes, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
 use crate::gateway::{SendingRules, Shown, TakingRules};
 use crate::http::{BodyBudget, Limits};
-use crate::kra::{self, Exchange, Observer};
+use crate::kra;
 use crate::queue::Dice;
 use crate::queue::drain::Policy;
+use crate::store::api_log::Bounds;
 use crate::store::{Options, Terms};
 use crate::systemd;
 use crate::wire::sale::TraderTexts;
@@ -168,26 +169,9 @@ pub(super) fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
     })
 }
 
-/// Each exchange with KRA as an event: what was asked, how it went, never what was in it.
-pub(super) fn observer() -> Observer {
-    Box::new(|exchange: &Exchange| {
-        let function = exchange.function.map_or("connect", Function::name);
-        let took_ms = u64::try_from(exchange.took.as_millis()).unwrap_or(u64::MAX);
-        let result_cd = exchange.result_cd.as_deref().unwrap_or("");
-        let trouble = exchange.trouble.as_deref().unwrap_or("");
-        let http_status = exchange.http_status.unwrap_or_default();
-        debug!(
-            function,
-            trader_ref = exchange.trader_ref.as_deref().unwrap_or(""),
-            invoice_no = exchange.invoice_no.unwrap_or_default(),
-            http_status,
-            result_cd,
-            outcome = exchange.outcome,
-            took_ms,
-            trouble,
-            "exchange with KRA"
-        );
-    })
+/// How large the log of exchanges with KRA may get.
+pub(super) const fn log_bounds(settings: &Settings) -> Bounds {
+    Bounds { max_size: settings.api_log.max_size, min_free: settings.storage.min_free }
 }
 
 /// One throw of the dice, from the kernel.

@@ -9,6 +9,7 @@ mod kra;
 mod sale;
 mod till;
 
+mod api_log;
 mod commands;
 mod config;
 mod demo;

@@ -89,6 +89,9 @@ fn stay_where_they_belong(wire: Wire) {
         &["queue", "list"],
         &["queue", "list", "--json"],
         &["queue", "show", "REFUSED"],
+        &["log"],
+        &["log", "--json"],
+        &["log", "--sale", "REFUSED"],
         &["verify"],
         &["config", "check"],
     ] {
@@ -97,11 +100,23 @@ fn stay_where_they_belong(wire: Wire) {
         expect_none(&format!("{args:?}"), ended.text().as_bytes(), &CUSTOMER);
     }
     gateway.stop();
+    expect_clean_log(&shop, key);
     let journal = shop.journal();
     assert!(journal.lines().count() > 20, "at level trace there is something to read");
     expect_none("the journal", journal.as_bytes(), &[key]);
     expect_none("the journal", journal.as_bytes(), &CUSTOMER);
     expect_in_files(&shop.state(), key);
+}
+
+/// Everything that was said to KRA is in the log of exchanges, and nobody in it.
+#[track_caller]
+fn expect_clean_log(shop: &Shop, key: &str) {
+    let log = shop.command(&["log", "--json"]).out.clone();
+    for looked_for in ["SIGNED", "LOST", "REFUSED", "WAITING", "selectInitOsdcInfo"] {
+        assert!(log.contains(looked_for), "{looked_for} is in the log of exchanges");
+    }
+    expect_none("the log of exchanges", log.as_bytes(), &[key, TIN]);
+    expect_none("the log of exchanges", log.as_bytes(), &CUSTOMER);
 }
 
 /// The key is in its own file and in no other; customers are in the raw records and nowhere else.

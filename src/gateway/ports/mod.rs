@@ -1,5 +1,6 @@
 //! What the verbs need of the world, one small trait a concern. The edges keep these promises.
 
+mod api_log;
 mod authority;
 mod clock;
 mod events;
@@ -9,6 +10,7 @@ mod registry;
 mod sale;
 mod store_health;
 
+pub use api_log::{ApiLog, LogPage};
 pub use authority::{About, Authority, Initialised};
 pub use clock::Clock;
 pub use events::{DeviceNews, Event, EventLog, EventPage, Happened};
