@@ -12,7 +12,7 @@ use crate::gateway::ports::{ApiLog, Authority, Clock, Exports, Ledger, LedgerErr
 use crate::gateway::{Registered, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
-use crate::status::alerts;
+use crate::status::{alerts, degraded};
 
 /// Documents of one page.
 const PAGE: usize = 200;
@@ -54,7 +54,7 @@ impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Admin
     async fn status(&self) -> Answer {
         let snapshot = self.watch.full_snapshot().await;
         let alerts = alerts(&snapshot);
-        Answer::json(StatusCode::OK, &StatusMessage { healthy: alerts.is_empty(), snapshot, alerts })
+        Answer::json(StatusCode::OK, &StatusMessage { healthy: !degraded(&alerts), snapshot, alerts })
     }
 
     async fn queue(&self, after: Option<&str>) -> Answer {

@@ -9,7 +9,7 @@ use crate::status::{Alert, Snapshot};
 /// The answer to `status`.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct StatusMessage {
-    /// Nothing to act on.
+    /// Nothing of what makes the gateway count as degraded.
     pub healthy: bool,
     /// Everything.
     #[serde(flatten)]

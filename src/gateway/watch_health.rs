@@ -3,16 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ports::{Authority, Clock, Device, Ledger, Registry, StoreHealth};
+use super::ports::{Authority, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
 use crate::fiscal::KraDateTime;
 use crate::queue::{Probed, Status};
-use crate::status::{DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, Snapshot, StoreSnapshot};
+use crate::status::{
+    DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
+};
 
 /// An answer of KRA older than this is not taken for its presence.
 const FRESH: Duration = Duration::from_secs(30);
 /// How long health waits for KRA.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Refused sales that a snapshot shows one by one.
+const MOST_REFUSED: usize = 20;
 
 /// What of the configuration shows in a snapshot.
 #[derive(Clone, Debug)]
@@ -64,6 +69,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 in_doubt: counts.in_doubt,
                 parked: counts.parked,
                 rejected: counts.rejected,
+                refused: self.ledger.open_refusals().iter().take(MOST_REFUSED).map(refused_sale).collect(),
+                accepted_no_proof: counts.accepted_no_proof,
                 oldest_age_seconds: counts.oldest.map_or(0, |age| age.as_secs()),
             },
             last_signed: None,
@@ -74,6 +81,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 free_bytes: store.free_bytes,
                 min_free_bytes: store.min_free_bytes,
                 works: store.works,
+                damage: store.damage,
                 remarks: store.remarks,
             },
             public_key: data_encoding::BASE64.encode(&store.public_key),
@@ -125,6 +133,20 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             }
             Ok(Probed::Down(_)) | Err(_) => false,
         }
+    }
+}
+
+fn refused_sale(refusal: &OpenRefusal) -> RefusedSale {
+    let accepted = KraDateTime::from_unix(refusal.accepted_ms.div_euclid(1000));
+    RefusedSale {
+        id: refusal.seq,
+        trd_invc_no: refusal.trader_ref.to_string(),
+        temp_receipt_no: refusal.temporary_receipt_no.clone(),
+        accepted_at: accepted.map(KraDateTime::rfc3339).unwrap_or_default(),
+        tot_amt: refusal.total.to_string(),
+        result_cd: refusal.words.result_cd.clone(),
+        field: refusal.words.field.clone(),
+        kra_message: refusal.words.message.clone(),
     }
 }
 

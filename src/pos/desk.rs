@@ -20,7 +20,7 @@ use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Reg
 use crate::gateway::{Posted, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
-use crate::status::alerts;
+use crate::status::{alerts, degraded};
 
 /// When asking again is worth while: KRA is there and the sale is on its way.
 const SOON: u64 = 2;
@@ -68,6 +68,7 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
 
     /// One call, by whichever carrier. `origin`: the port or socket; `prefix`: put before the register's own numbers.
     pub async fn reply(&self, call: Call, origin: &str, prefix: &str) -> Reply {
+        let told = matches!(call, Call::PostSale { .. } | Call::ShowSale { .. });
         let result = match call {
             Call::DeviceStatus => Ok(Reply::DeviceStatus(Box::new(self.device_status()))),
             // A stream is no reply: only HTTP carries one.
@@ -80,7 +81,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
                 self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await
             }
         };
-        result.unwrap_or_else(Reply::from)
+        let reply = result.unwrap_or_else(Reply::from);
+        if told { reply.with_attention(self.open_refusals_of(origin)) } else { reply }
     }
 
     async fn post_sale(
@@ -188,7 +190,16 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             words: sale.words.as_ref(),
             waiting,
         })
-        .with_attention(ledger.counts().rejected)
+    }
+
+    /// How many sales of this register KRA has refused that nobody has settled: by the port or socket that they came by.
+    fn open_refusals_of(&self, origin: &str) -> u64 {
+        let ledger = &self.taking.ledger;
+        if ledger.counts().rejected == 0 {
+            return 0;
+        }
+        let own = ledger.open_refusals().into_iter().filter(|refusal| refusal.origin == origin).count();
+        u64::try_from(own).unwrap_or(u64::MAX)
     }
 
     async fn init_device(&self, body: &[u8]) -> Result<Reply, Refusal> {
@@ -232,10 +243,10 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
 
     async fn health(&self) -> Health {
         let snapshot = self.watch.fresh_snapshot().await;
-        let status = match (snapshot.store.works, alerts(&snapshot).is_empty()) {
+        let status = match (snapshot.store.works, degraded(&alerts(&snapshot))) {
             (false, _) => HealthWord::Unhealthy,
-            (true, true) => HealthWord::Healthy,
-            (true, false) => HealthWord::Degraded,
+            (true, false) => HealthWord::Healthy,
+            (true, true) => HealthWord::Degraded,
         };
         Health {
             status,

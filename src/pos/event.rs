@@ -6,7 +6,6 @@ use super::sale_state::{SaleFacts, SaleState};
 use crate::fiscal::{DeviceIdentity, KraDateTime, Label, Registration};
 use crate::gateway::ports::{DeviceNews, Event, Happened, Sale};
 use crate::queue::{Status, Words};
-use crate::status::advice_on_refused;
 
 /// What the telling needs beside the event.
 #[derive(Clone, Copy, Debug)]
@@ -70,12 +69,12 @@ impl EventTold<'_> {
             }
             Happened::Sale(sale) => {
                 let wrong = sale.status != Status::Signed;
-                let refused = sale.status == Status::Rejected;
+                let state = self.state(sale);
                 Body {
                     r#type: format!("sale.{}", sale.status.word()),
                     amount: wrong.then(|| sale.invoice.total.to_string()),
-                    advice: refused.then(|| advice_on_refused(sale.invoice.trader_ref.as_str())),
-                    sale: Some(self.state(sale)),
+                    advice: state.advice().map(str::to_owned),
+                    sale: Some(state),
                     ..bare
                 }
             }

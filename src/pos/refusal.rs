@@ -239,25 +239,30 @@ impl Refusal {
             Self::BadCheck => "The message was damaged on the line. Send it again.".to_owned(),
             Self::BadJson(bad) => bad.to_string(),
             Self::BadQuery(words) => words.clone(),
-            Self::DeviceDiffers => "This gateway serves another device. One gateway serves one device.".to_owned(),
+            Self::DeviceDiffers => {
+                "This gateway serves another device. One gateway serves one device.".to_owned()
+            }
             Self::Faults(faults) => faults.first().map(|fault| fault.message.clone()).unwrap_or_default(),
             Self::HeadersTooLarge => "The request's headers are too large.".to_owned(),
             Self::HostNotAllowed => "The Host header does not name this machine.".to_owned(),
-            Self::Internal => "The gateway failed. Send the same request again; nothing is taken twice.".to_owned(),
+            Self::Internal => {
+                "The gateway failed. Send the same request again; nothing is taken twice.".to_owned()
+            }
             Self::KraAway { message, .. } | Self::KraRefused { message, .. } => message.clone(),
-            Self::KraRejected(_) => {
-                "KRA refused this sale. No invoice exists and a slip given for it is not valid: post the corrected \
-                 sale under a new trdInvcNo, with this one in `replaces`."
-                    .to_owned()
+            Self::KraRejected(sale) => {
+                format!("KRA refused this sale. {}", sale.advice().unwrap_or_default())
             }
             Self::MethodNotAllowed { allow } => format!("This path takes {allow} only."),
             Self::NotFound { what } => format!("There is no such {what}."),
             Self::NotJson => "The body must be sent as Content-Type: application/json.".to_owned(),
-            Self::OriginNotAllowed => "This web page may not call the gateway (http.allowed_origins).".to_owned(),
+            Self::OriginNotAllowed => {
+                "This web page may not call the gateway (http.allowed_origins).".to_owned()
+            }
             Self::TimedOut => "The request did not come in time.".to_owned(),
             Self::TooLarge { limit } => format!("The body is larger than {limit} bytes."),
             Self::TraderRefReused { stored: Some(_) } => {
-                "This number was used too long ago to be repeated. The stored sale's state is in this answer.".to_owned()
+                "This number was used too long ago to be repeated. The stored sale's state is in this answer."
+                    .to_owned()
             }
             Self::TraderRefReused { stored: None } => "This number belongs to another sale.".to_owned(),
             Self::Unauthorised => "The token is missing or wrong.".to_owned(),

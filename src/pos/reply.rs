@@ -21,7 +21,12 @@ pub enum Reply {
     /// How the gateway is.
     Health(Health),
     /// No.
-    Refused(Refusal),
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// To a register that posted a sale: how many of its sales KRA refused that nobody has settled.
+        attention: Option<u64>,
+    },
     /// A sale was accepted just now; this is what it has come to meanwhile.
     SaleAccepted(Box<SaleState>),
     /// A sale that was accepted before was posted again.
@@ -48,7 +53,12 @@ enum Body<'a> {
     DeviceActive(&'a DeviceActive),
     DeviceStatus(&'a DeviceStatus),
     Health(&'a Health),
-    Refused(RefusalBody<'a>),
+    Refused {
+        #[serde(flatten)]
+        refusal: RefusalBody<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attention: Option<u64>,
+    },
     Sale(&'a SaleState),
     Sales(&'a SaleList),
 }
@@ -63,7 +73,7 @@ struct Numbered<'a> {
 
 impl From<Refusal> for Reply {
     fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
+        Self::Refused { refusal, attention: None }
     }
 }
 
@@ -80,17 +90,34 @@ impl Reply {
 
     fn posted(sale: SaleState, reply: fn(Box<SaleState>) -> Self) -> Self {
         let sale = Box::new(sale);
-        if sale.status() == Status::Rejected {
-            Self::Refused(Refusal::KraRejected(sale))
-        } else {
-            reply(sale)
+        if sale.status() == Status::Rejected { Refusal::KraRejected(sale).into() } else { reply(sale) }
+    }
+
+    /// As the answer to a register about a sale: with how many of its sales KRA has refused and nobody has settled.
+    #[must_use]
+    pub fn with_attention(self, open: u64) -> Self {
+        let told = |sale: Box<SaleState>| Box::new(sale.with_attention(open));
+        match self {
+            Self::Refused { refusal: Refusal::KraRejected(sale), .. } => {
+                Refusal::KraRejected(told(sale)).into()
+            }
+            Self::Refused { refusal: Refusal::TraderRefReused { stored: Some(sale) }, .. } => {
+                Refusal::TraderRefReused { stored: Some(told(sale)) }.into()
+            }
+            Self::Refused { refusal, .. } => {
+                Self::Refused { refusal, attention: Some(open).filter(|open| *open > 0) }
+            }
+            Self::SaleAccepted(sale) => Self::SaleAccepted(told(sale)),
+            Self::SaleRepeated(sale) => Self::SaleRepeated(told(sale)),
+            Self::SaleShown(sale) => Self::SaleShown(told(sale)),
+            other => other,
         }
     }
 
     /// The HTTP status.
     pub fn http_status(&self) -> u16 {
         match self {
-            Self::Refused(refusal) => refusal.http_status(),
+            Self::Refused { refusal, .. } => refusal.http_status(),
             Self::SaleAccepted(sale) => match sale.status() {
                 Status::Pending => 202,
                 Status::Signed => 201,
@@ -110,7 +137,7 @@ impl Reply {
     /// What the header `Retry-After` says, in seconds; given with every refusal that passes by itself.
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Refused(refusal) => refusal.retry_after(),
+            Self::Refused { refusal, .. } => refusal.retry_after(),
             _ => None,
         }
     }
@@ -118,7 +145,7 @@ impl Reply {
     /// What the header `Allow` says.
     pub fn allow(&self) -> Option<&'static str> {
         match self {
-            Self::Refused(refusal) => refusal.allow(),
+            Self::Refused { refusal, .. } => refusal.allow(),
             _ => None,
         }
     }
@@ -133,7 +160,7 @@ impl Reply {
     pub fn serial_body(&self) -> Vec<u8> {
         let st = self.http_status();
         let mut most_faults = match self {
-            Self::Refused(refusal) => refusal.fault_count(),
+            Self::Refused { refusal, .. } => refusal.fault_count(),
             _ => 0,
         };
         loop {
@@ -150,7 +177,9 @@ impl Reply {
             Self::DeviceActive(device) => Body::DeviceActive(device),
             Self::DeviceStatus(device) => Body::DeviceStatus(device),
             Self::Health(health) => Body::Health(health),
-            Self::Refused(refusal) => Body::Refused(refusal.body(most_faults)),
+            Self::Refused { refusal, attention } => {
+                Body::Refused { refusal: refusal.body(most_faults), attention: *attention }
+            }
             Self::SaleAccepted(sale) | Self::SaleRepeated(sale) | Self::SaleShown(sale) => Body::Sale(sale),
             Self::Sales(list) => Body::Sales(list),
         }

@@ -7,6 +7,7 @@ use crate::fiscal::{
     temporary_receipt_no,
 };
 use crate::queue::{Seq, Status, Words};
+use crate::status::{About, advice};
 
 /// What is known of a sale.
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +102,8 @@ pub struct SaleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accepted_at: Option<String>,
@@ -109,7 +112,7 @@ pub struct SaleState {
 impl SaleState {
     /// Says of a sale what its state calls for.
     pub fn of(facts: &SaleFacts<'_>) -> Self {
-        let base = Self::bare(facts);
+        let base = Self::bare(facts).advised(facts);
         match (facts.status, facts.proof) {
             (Status::Signed, Some(proof)) => base.signed(facts, proof),
             (Status::Pending, _) => base.pending(facts),
@@ -157,9 +160,20 @@ impl SaleState {
             kra_message: None,
             result_cd: None,
             field: None,
+            advice: None,
             repeat: None,
             accepted_at: None,
         }
+    }
+
+    /// With what has to be done about it, where it did not go the usual way.
+    fn advised(self, facts: &SaleFacts<'_>) -> Self {
+        let about = About {
+            trader_ref: facts.trader_ref,
+            temporary_receipt_no: &self.temp_receipt_no,
+            running_number: facts.running_number,
+        };
+        Self { advice: advice(facts.status, about), ..self }
     }
 
     fn signed(self, facts: &SaleFacts<'_>, proof: &Proof) -> Self {
@@ -194,9 +208,8 @@ impl SaleState {
     /// With how many sales of this register KRA has refused and nobody has settled; zero is said of pending sales
     /// only.
     #[must_use]
-    pub fn with_attention(self, open_rejections: u64) -> Self {
-        let attention = if open_rejections > 0 { Some(open_rejections) } else { self.attention };
-        Self { attention, ..self }
+    pub fn with_attention(self, open: u64) -> Self {
+        Self { attention: Some(open).filter(|open| *open > 0).or(self.attention), ..self }
     }
 
     /// As the answer to a request that was accepted before, at `accepted_at`.
@@ -223,6 +236,11 @@ impl SaleState {
     /// When asking again is worth while, in seconds; for a pending sale.
     pub fn retry_after(&self) -> Option<u64> {
         self.retry_after
+    }
+
+    /// What has to be done about it, where it did not go the usual way.
+    pub fn advice(&self) -> Option<&str> {
+        self.advice.as_deref()
     }
 
     /// KRA's own words, where it was refused or set aside.

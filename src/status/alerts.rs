@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Snapshot;
+use super::{About, RefusedSale, Snapshot, advice};
+use crate::queue::Status;
 
 /// A condition that somebody must act on.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -11,6 +12,25 @@ pub struct Alert {
     pub code: String,
     /// What it is, and what to do.
     pub message: String,
+}
+
+/// The alerts by which the gateway counts as degraded; all others only want to be known.
+const DEGRADING: [&str; 10] = [
+    "damage",
+    "device",
+    "disk_low",
+    "held",
+    "kra_down",
+    "offline",
+    "parked",
+    "rejected",
+    "series_stopped",
+    "store_failed",
+];
+
+/// Whether these alerts make the gateway's health degraded.
+pub fn degraded(alerts: &[Alert]) -> bool {
+    alerts.iter().any(|alert| DEGRADING.contains(&alert.code.as_str()))
 }
 
 /// The active alerts, those first that stop the drain.
@@ -42,12 +62,18 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         raise("kra_down", "KRA cannot be reached: sales are kept and sent when it is back".to_owned());
     }
     if snapshot.queue.rejected > 0 {
-        let n = snapshot.queue.rejected;
-        raise("rejected", format!("KRA refused {n} sale(s) for good: see `etims-gateway queue list`"));
+        raise("rejected", refusals(snapshot.queue.rejected, &snapshot.queue.refused));
     }
     if snapshot.queue.parked > 0 {
         let n = snapshot.queue.parked;
         raise("parked", format!("{n} document(s) are set aside: see `etims-gateway queue list`"));
+    }
+    if snapshot.queue.accepted_no_proof > 0 {
+        let n = snapshot.queue.accepted_no_proof;
+        raise(
+            "accepted_no_proof",
+            format!("{n} sale(s) are in KRA's books without a receipt: see `etims-gateway queue list`"),
+        );
     }
     if snapshot.queue.oldest_age_seconds > snapshot.offline_warn_seconds {
         let hours = snapshot.queue.oldest_age_seconds / 3600;
@@ -56,8 +82,105 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     if snapshot.store.free_bytes < snapshot.store.min_free_bytes {
         raise("disk_low", "the disk is nearly full: new sales are refused until there is room".to_owned());
     }
+    if let Some(damage) = snapshot.store.damage.first() {
+        let more = match snapshot.store.damage.len() {
+            1 => String::new(),
+            n => format!(", and in {} other places", n - 1),
+        };
+        raise("damage", format!("the journal is damaged: {damage}{more}. Run `etims-gateway verify`"));
+    }
     for remark in &snapshot.store.remarks {
         raise("store", remark.clone());
     }
     active
+}
+
+/// Refused sales that one alert describes; the others are counted.
+const DESCRIBED: usize = 3;
+
+/// The standing alert about sales that KRA refused after a slip was given.
+fn refusals(count: u64, oldest: &[RefusedSale]) -> String {
+    let mut text = format!("KRA refused {count} sale(s) for good.");
+    let described = oldest.iter().take(DESCRIBED);
+    for refused in described {
+        let RefusedSale { trd_invc_no, temp_receipt_no, accepted_at, tot_amt, kra_message, .. } = refused;
+        let code = refused.result_cd.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
+        let field = refused.field.as_ref().map(|field| format!(" (field {field})")).unwrap_or_default();
+        let about = About {
+            trader_ref: trd_invc_no,
+            temporary_receipt_no: temp_receipt_no,
+            running_number: refused.id,
+        };
+        let advice = advice(Status::Rejected, about).unwrap_or_default();
+        text.push_str(&format!(
+            " Sale {trd_invc_no}, slip {temp_receipt_no} of {accepted_at} over {tot_amt}: {code}{kra_message}{field}. {advice}"
+        ));
+    }
+    let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(oldest.len().min(DESCRIBED));
+    if more > 0 {
+        text.push_str(&format!(" And {more} more: see `etims-gateway queue list`."));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::{DeviceSnapshot, KraSnapshot, StoreSnapshot};
+
+    fn well() -> Snapshot {
+        Snapshot {
+            device: DeviceSnapshot { status: "active".to_owned(), ..DeviceSnapshot::default() },
+            kra: KraSnapshot { up: true, ..KraSnapshot::default() },
+            store: StoreSnapshot { works: true, ..StoreSnapshot::default() },
+            offline_warn_seconds: 60,
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn only_the_listed_conditions_degrade() {
+        type Change = fn(&mut Snapshot);
+        let check = |code: &str, degrades: bool, change: Change| {
+            let mut snapshot = well();
+            change(&mut snapshot);
+            let raised = alerts(&snapshot);
+            assert!(raised.iter().any(|alert| alert.code == code), "{code}: {raised:?}");
+            assert_eq!(degraded(&raised), degrades, "{code}");
+        };
+        assert_eq!(alerts(&well()), []);
+        check("kra_down", true, |it| it.kra.up = false);
+        check("device", true, |it| "held".clone_into(&mut it.device.status));
+        check("held", true, |it| it.kra.held = Some("912".to_owned()));
+        check("series_stopped", true, |it| it.kra.series_stopped = Some("5 and 7".to_owned()));
+        check("parked", true, |it| it.queue.parked = 1);
+        check("rejected", true, |it| it.queue.rejected = 1);
+        check("offline", true, |it| it.queue.oldest_age_seconds = 61);
+        check("disk_low", true, |it| it.store.min_free_bytes = 1);
+        check("damage", true, |it| it.store.damage.push("segment 1".to_owned()));
+        check("store_failed", true, |it| it.store.works = false);
+        check("accepted_no_proof", false, |it| it.queue.accepted_no_proof = 1);
+        check("store", false, |it| it.store.remarks.push("rebuilt".to_owned()));
+    }
+
+    #[test]
+    fn a_refusal_is_described_whole_and_many_are_counted() {
+        let sale = |n: u64| RefusedSale {
+            id: n,
+            trd_invc_no: format!("A-{n}"),
+            temp_receipt_no: format!("P-{n}-ABCD"),
+            accepted_at: "2026-01-15T10:15:33+03:00".to_owned(),
+            tot_amt: "116.00".to_owned(),
+            result_cd: Some("910".to_owned()),
+            field: Some("itemClsCd".to_owned()),
+            kra_message: "Invalid itemClsCd".to_owned(),
+        };
+        let text = refusals(1, &[sale(1)]);
+        for part in ["A-1", "P-1-ABCD", "2026-01-15", "116.00", "910 Invalid itemClsCd", "field itemClsCd"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("\"replaces\":\"A-1\"") && !text.contains("more"), "{text}");
+        let text = refusals(7, &[sale(1), sale(2), sale(3), sale(4)]);
+        assert!(text.contains("A-3") && !text.contains("A-4") && text.contains("And 4 more"), "{text}");
+    }
 }

@@ -5,7 +5,9 @@ mod alerts;
 mod snapshot;
 mod text;
 
-pub use advice::advice_on_refused;
-pub use alerts::{Alert, alerts};
-pub use snapshot::{DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, Snapshot, StoreSnapshot};
+pub use advice::{About, advice};
+pub use alerts::{Alert, alerts, degraded};
+pub use snapshot::{
+    DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
+};
 pub use text::status_text;

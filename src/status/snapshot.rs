@@ -84,8 +84,38 @@ pub struct QueueSnapshot {
     pub parked: u64,
     /// Refused by KRA and open.
     pub rejected: u64,
+    /// The oldest of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedSale>,
+    /// In KRA's books, without the proof that belongs on the receipt.
+    #[serde(default)]
+    pub accepted_no_proof: u64,
     /// Age of the oldest pending one; 0 where none waits.
     pub oldest_age_seconds: u64,
+}
+
+/// A sale that KRA refused and nobody has settled. Without its customer, in KRA's words too.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedSale {
+    /// Its running number.
+    pub id: u64,
+    /// The register's number.
+    pub trd_invc_no: String,
+    /// The number on the slip that was given.
+    pub temp_receipt_no: String,
+    /// When it was accepted, RFC 3339.
+    pub accepted_at: String,
+    /// What the customer paid.
+    pub tot_amt: String,
+    /// KRA's code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_cd: Option<String>,
+    /// The field that KRA names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// KRA's words.
+    pub kra_message: String,
 }
 
 /// The last receipt.
@@ -116,7 +146,10 @@ pub struct StoreSnapshot {
     pub min_free_bytes: u64,
     /// The last write and sync went well.
     pub works: bool,
-    /// What a person should know of it: a rebuilt queue, damage in finished records.
+    /// Damage that was found in the journal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub damage: Vec<String>,
+    /// What else a person should know of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use super::bodies::{self, UnknownTries};
 use super::reading::{Reader, age, body_failed, read_failed};
+use super::refusals::Refusals;
 use super::registry::read_device;
 use super::sale_body::write_sale;
 use super::secrets::Secrets;
 use super::{Binding, CommitError, Committed, Effect, Kind, NewRecord, Signer, Stamp, Store};
 use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, Place, Sale, StoreFacts, StoreHealth,
+    Acceptance, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place, Sale, StoreFacts,
+    StoreHealth,
 };
 use crate::queue::drain::{NumberFate, Ruling, View};
 use crate::queue::{Seq, Status};
@@ -26,6 +28,7 @@ pub struct JournalLedger {
     dir: PathBuf,
     pub(super) terms: Terms,
     device: Mutex<Registered>,
+    pub(super) refusals: Refusals,
     /// Held by those who accept a sale for the device, and alone by who makes it another one.
     pub(super) identity: tokio::sync::RwLock<()>,
 }
@@ -104,6 +107,8 @@ impl JournalLedger {
             // Nothing was sold: what one KRA was asked is nothing to another.
             registered = Registered::default();
         }
+        let refusals = Refusals::read(&Reader { store: store.clone(), now: stamp() })
+            .map_err(|error| LedgerOpenError::Damaged(error.to_string()))?;
         Ok(Self {
             store,
             stamp,
@@ -111,6 +116,7 @@ impl JournalLedger {
             dir: dir.to_owned(),
             terms: terms.clone(),
             device: Mutex::new(registered),
+            refusals,
             identity: tokio::sync::RwLock::default(),
         })
     }
@@ -279,7 +285,14 @@ impl Ledger for JournalLedger {
         if let Some((next, bound)) = &next {
             records.push(self.bind_record(*next, bound));
         }
-        self.commit(records).await.map(|_| ())
+        self.commit(records).await?;
+        if ruling.status == Status::Rejected
+            && let Err(error) = self.note_refusal(document).await
+        {
+            // It is recorded; the next start counts it.
+            tracing::warn!(seq = document, %error, "a refused sale cannot be read back");
+        }
+        Ok(())
     }
 
     fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static {
@@ -302,8 +315,13 @@ impl Ledger for JournalLedger {
             in_doubt: counts.in_doubt,
             parked: counts.parked,
             rejected: counts.rejected,
+            accepted_no_proof: counts.accepted_no_proof,
             oldest: counts.oldest_waiting.map(|stamp| age(&stamp, &now)),
         }
+    }
+
+    fn open_refusals(&self) -> Vec<OpenRefusal> {
+        self.open_refusals_now()
     }
 }
 
@@ -321,6 +339,7 @@ impl StoreHealth for JournalLedger {
             free_bytes: free_bytes(&self.dir).unwrap_or(u64::MAX),
             min_free_bytes: self.terms.min_free,
             works: health.last_sync_ok && health.failed.is_none(),
+            damage: health.damage.iter().map(ToString::to_string).collect(),
             remarks,
             public_key: self.store.public_key(),
         }

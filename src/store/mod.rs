@@ -67,6 +67,7 @@ mod quarantine;
 mod reading;
 mod record;
 mod recovery;
+mod refusals;
 mod registry;
 mod reindex;
 mod replay;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::bodies;
 use super::sale_body::{UnreadableBody, read_sale};
 use super::{Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
-use crate::gateway::ports::{LedgerError, Sale};
+use crate::fiscal::temporary_receipt_no;
+use crate::gateway::ports::{LedgerError, OpenRefusal, Sale};
 use crate::queue::drain::{View, Waiting};
 use crate::queue::{Seq, Status};
 
@@ -49,6 +50,22 @@ impl Reader {
             unsure_sends: entry.unsure_sends,
             proof,
             words,
+        })
+    }
+
+    /// What there is to say about a sale that KRA refused.
+    pub(super) fn refusal(&self, document: Seq) -> Result<OpenRefusal, LedgerError> {
+        let entry = self.entry(document)?;
+        let origin = self.record(entry.at)?.origin;
+        let sale = self.sale(&entry)?;
+        Ok(OpenRefusal {
+            seq: sale.seq,
+            origin,
+            temporary_receipt_no: temporary_receipt_no(sale.seq, &sale.hash),
+            accepted_ms: sale.accepted_ms,
+            total: sale.invoice.total,
+            words: sale.words_without_customer().unwrap_or_default(),
+            trader_ref: sale.invoice.trader_ref,
         })
     }
 

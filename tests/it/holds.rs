@@ -152,12 +152,26 @@ fn refused_sale_is_set_aside(wire: Wire) {
     kra.line(true);
     till.wait_status("LATER", "signed");
 
+    // Everybody who has to act is told the same: what happened, to which slip, and the way out.
+    let slip = till.state("BAD-2")["tempReceiptNo"].as_str().unwrap().to_owned();
+    eventually("the journal has the alert", || shop.journal().contains(&slip).then_some(()));
+    let told = [shop.journal(), shop.command(&["status"]).out, till.state("BAD-2")["advice"].to_string()];
+    for text in told {
+        for part in [&slip, "not valid", "tax is due", "replaces", "no credit note"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+
     gateway.kill();
-    let _gateway = shop.open();
-    expect_rejected(&till.post("/api/sales/", &sale("BAD-1")).expect(422), "BAD-1", "910");
-    assert_eq!(till.queue()["rejected"], 2);
-    till.sell("LAST");
-    kra.books().expect_in_order(&["FIRST", "NEXT", "LATER", "LAST"]);
+    let gateway = shop.open();
+    let again = till.post("/api/sales/", &sale("BAD-1")).expect(422);
+    expect_rejected(&again, "BAD-1", "910");
+    assert_eq!((&again["attention"], &till.queue()["rejected"]), (&json!(2), &json!(2)), "{again}");
+    assert_eq!(till.sell("LAST")["attention"], 2);
+    assert_eq!(till.post("/api/sales/", &json!({})).expect(400)["attention"], 2);
+    // Another register has nothing to do with it.
+    assert_eq!(gateway.till().sell("OTHER")["attention"], json!(null));
+    kra.books().expect_in_order(&["FIRST", "NEXT", "LATER", "LAST", "OTHER"]);
 }
 
 /// The corrected sale takes the place of the refused one, and of nothing else.

@@ -4,9 +4,9 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::{Bound, Sale};
-use crate::fiscal::Invoice;
+use crate::fiscal::{Amount, Invoice, TraderRef};
 use crate::queue::drain::{Ruling, View};
-use crate::queue::{Seq, Status};
+use crate::queue::{Seq, Status, Words};
 
 /// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
 pub trait Ledger: Send + Sync + 'static {
@@ -99,6 +99,9 @@ pub trait Ledger: Send + Sync + 'static {
 
     /// How many stand where. From memory.
     fn counts(&self) -> Counts;
+
+    /// The sales that KRA refused and nobody has settled, in order of acceptance. From memory.
+    fn open_refusals(&self) -> Vec<OpenRefusal>;
 }
 
 /// A sale's acceptance.
@@ -132,8 +135,29 @@ pub struct Counts {
     pub parked: u64,
     /// Refused by KRA and open.
     pub rejected: u64,
+    /// In KRA's books, without their proof.
+    pub accepted_no_proof: u64,
     /// Age of the oldest pending one.
     pub oldest: Option<Duration>,
+}
+
+/// A sale that KRA refused and nobody has settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenRefusal {
+    /// Its running number.
+    pub seq: Seq,
+    /// The port or socket that it came by.
+    pub origin: String,
+    /// The register's own number.
+    pub trader_ref: TraderRef,
+    /// The number on the slip that was given.
+    pub temporary_receipt_no: String,
+    /// Wall clock at acceptance, milliseconds since 1970.
+    pub accepted_ms: i64,
+    /// What the customer paid.
+    pub total: Amount,
+    /// KRA's words, without the customer's values.
+    pub words: Words,
 }
 
 /// Why the ledger did not do what was asked. Nothing was accepted or recorded then.

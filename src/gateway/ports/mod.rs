@@ -15,7 +15,7 @@ pub use authority::{About, Authority, Initialised};
 pub use clock::Clock;
 pub use events::{DeviceNews, Event, EventLog, EventPage, Happened};
 pub use exports::Exports;
-pub use ledger::{Acceptance, Counts, Ledger, LedgerError, Place};
+pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
 pub use sale::{Bound, Sale};
 pub use store_health::{StoreFacts, StoreHealth};

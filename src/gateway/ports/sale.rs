@@ -40,6 +40,17 @@ pub struct Sale {
 }
 
 impl Sale {
+    /// KRA's last words about it with nothing in them of its customer, as journal and alerts may show them.
+    pub fn words_without_customer(&self) -> Option<Words> {
+        let words = self.words.clone()?;
+        let customer = &self.invoice.customer;
+        let tin = customer.tin.as_ref().map(ToString::to_string);
+        let values = [tin, customer.name.clone(), customer.mobile.clone()].into_iter().flatten();
+        let hidden = |text: String, value: String| text.replace(&value, "****");
+        let message = values.filter(|value| value.len() > 2).fold(words.message, hidden);
+        Some(Words { message, ..words })
+    }
+
     /// It may be in KRA's books, and nobody knows yet.
     pub fn in_doubt(&self) -> bool {
         self.status == Status::Pending && self.unsure_sends > 0

@@ -23,7 +23,9 @@ pub struct StoreFacts {
     pub min_free_bytes: u64,
     /// The last write and sync went well.
     pub works: bool,
-    /// What a person should know of it.
+    /// Damage that was found in the journal, place by place.
+    pub damage: Vec<String>,
+    /// What else a person should know of it.
     pub remarks: Vec<String>,
     /// The key that our signatures are checked with.
     pub public_key: [u8; 32],

@@ -113,8 +113,13 @@ fn refused_by_kra() {
         "error": "kra_rejected", "message": Refusal::KraRejected(Box::new(state(Status::Rejected))).message(),
         "status": "rejected", "trdInvcNo": "000123", "label": "NS", "tempReceiptNo": "P-7-AAAA",
         "kraMessage": "bad itemClsCd", "resultCd": "910", "field": "itemClsCd",
+        "advice": state(Status::Rejected).advice().unwrap(),
     });
-    check(&reply, 422, expected);
+    assert!(expected["message"].as_str().unwrap().contains("\"replaces\":\"000123\""), "{expected}");
+    check(&reply, 422, expected.clone());
+    let mut attention = expected;
+    attention["attention"] = json!(3);
+    check(&reply.with_attention(3), 422, attention);
     assert_eq!(Reply::repeated(state(Status::Rejected).repeated(time())).http_status(), 422);
     assert_eq!(Reply::SaleShown(Box::new(state(Status::Rejected))).http_status(), 200);
 }
@@ -123,8 +128,8 @@ fn refused_by_kra() {
 fn other_states_are_neither_signed_nor_pending() {
     for (status, word, keys) in [
         (Status::NotFiscal, "not_fiscal", vec!["localSignature"]),
-        (Status::Parked, "parked", vec!["field", "kraMessage", "resultCd"]),
-        (Status::AcceptedNoProof, "accepted_no_proof", vec!["invcNo"]),
+        (Status::Parked, "parked", vec!["advice", "field", "kraMessage", "resultCd"]),
+        (Status::AcceptedNoProof, "accepted_no_proof", vec!["advice", "invcNo"]),
         (Status::Settled, "settled", vec!["invcNo"]),
     ] {
         let reply = Reply::accepted(state(status));
@@ -153,6 +158,13 @@ fn refusals_have_a_word_and_a_message() {
             {"field": "totAmt", "code": "mismatch", "message": "totAmt should be 1.00 but is 2.00"},
         ]}),
     );
+    let full = Reply::from(Refusal::Unavailable { why: Unavailable::QueueFull, retry_after: 60 });
+    let message = "Too many sales wait for KRA. No sale is taken until some of them are sent.";
+    let expected = json!({"error": "queue_full", "message": message, "retryAfter": 60});
+    check(&full.clone().with_attention(0), 503, expected.clone());
+    let mut attention = expected;
+    attention["attention"] = json!(1);
+    check(&full.with_attention(1), 503, attention);
     let low = Refusal::Unavailable { why: Unavailable::DiskLow, retry_after: 60 };
     check(&low.clone().into(), 503, json!({"error": "disk_low", "message": low.message(), "retryAfter": 60}));
     assert_eq!(Reply::from(low).retry_after(), Some(60));
