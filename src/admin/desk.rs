@@ -9,7 +9,7 @@ use super::exchanges::exchanges;
 use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
 use crate::gateway::ports::{ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth};
-use crate::gateway::{Registered, Registrar, Watch};
+use crate::gateway::{Operator, Registered, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
 use crate::status::{alerts, degraded};
@@ -27,6 +27,8 @@ pub struct AdminDesk<L, A, C> {
     pub registrar: Registrar,
     /// The log of exchanges with KRA.
     pub exchanges: Arc<dyn ApiLog>,
+    /// Takes commands about the queue to the drain.
+    pub operator: Operator,
 }
 
 #[derive(Serialize)]

@@ -20,7 +20,8 @@ use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
 use crate::gateway::ports::{ApiLog, Device, LedgerError, Registry};
 use crate::gateway::{
-    Asks, Drainer, Progress, Registering, Registrar, Taking, Watch, expect_device, finish_registration,
+    Asks, Drainer, Operator, Orders, Progress, Registering, Registrar, Taking, Watch, expect_device,
+    finish_registration,
 };
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
@@ -112,13 +113,13 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     let started = std::time::Instant::now();
     make_directory(&settings.state_dir)?;
     let store = open_store(&settings).await?;
-    let (parts, asks) = Parts::new(&settings, store.clone())?;
+    let (parts, asks, orders) = Parts::new(&settings, store.clone())?;
     prepare_device(&settings, parts.ledger.as_ref()).await?;
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = parts.serve(&settings, passed, &stopping).await?;
     let (stop_drain, drain_stopping) = watch::channel(false);
-    let mut drain = tokio::spawn(parts.drainer(&settings).run(told(drain_stopping)));
+    let mut drain = tokio::spawn(parts.drainer(&settings).run(orders, told(drain_stopping)));
     let mut registrar = tokio::spawn(parts.registering(&settings).run(asks, stopping.clone()));
     let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
     let store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
@@ -191,10 +192,11 @@ struct Parts {
     clock: Arc<MachineClock>,
     watch: Arc<Watch<JournalLedger, Client, MachineClock>>,
     registrar: Registrar,
+    operator: Operator,
 }
 
 impl Parts {
-    fn new(settings: &Settings, store: Store) -> Result<(Self, Asks), StartError> {
+    fn new(settings: &Settings, store: Store) -> Result<(Self, Asks, Orders), StartError> {
         let ledger = JournalLedger::open(store, &settings.state_dir, stamp, &wiring::terms(settings))?;
         let ledger = Arc::new(ledger);
         let exchanges = Arc::new(ExchangeLog::open(&settings.state_dir, wiring::log_bounds(settings)));
@@ -210,7 +212,8 @@ impl Parts {
             shown: wiring::shown(settings),
         });
         let (registrar, asks) = Registrar::new();
-        Ok((Self { ledger, authority, exchanges, progress, clock, watch, registrar }, asks))
+        let (operator, orders) = Operator::new();
+        Ok((Self { ledger, authority, exchanges, progress, clock, watch, registrar, operator }, asks, orders))
     }
 
     fn drainer(&self, settings: &Settings) -> Drainer<JournalLedger, Client, MachineClock> {
@@ -259,6 +262,7 @@ impl Parts {
             watch: Arc::clone(&self.watch),
             registrar: self.registrar.clone(),
             exchanges: Arc::clone(&self.exchanges) as Arc<dyn ApiLog>,
+            operator: self.operator.clone(),
         });
         let Sockets { till, admin } = sockets::bind(settings, passed).await?;
         let guard = sockets::guard(settings, &till, read_token(settings)?)?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::operator::Orders;
 use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
@@ -51,21 +52,30 @@ pub struct Drainer<L, A, C> {
 }
 
 impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
-    /// Drains the queue until `stop` resolves. A request on the line is given a few seconds; without an answer it stays
-    /// bound, which means: in doubt.
+    /// Drains the queue until `stop` resolves, and carries out what technicians order meanwhile, between its actions. A
+    /// request on the line is given a few seconds at a stop; without an answer it stays bound, which means: in doubt.
     ///
     /// # Errors
     /// The ledger failed: nothing more can be promised, the daemon has to stop.
-    pub async fn run(self, stop: impl Future<Output = ()> + Send) -> Result<(), LedgerError> {
+    pub async fn run(
+        self,
+        mut orders: Orders,
+        stop: impl Future<Output = ()> + Send,
+    ) -> Result<(), LedgerError> {
         tokio::pin!(stop);
         let mut drain = Drain::new(self.rules.policy, self.clock.moment());
         let mut event = Event::Woken;
         loop {
             let Device::Active(device, _) = self.ledger.device() else {
                 tokio::select! {
-                    _ = self.progress.called() => continue,
+                    _ = self.progress.called() => {}
+                    () = orders.arrived() => {}
                     () = &mut stop => return Ok(()),
                 }
+                while let Some(asked) = orders.take() {
+                    self.obey(&mut drain, asked).await?;
+                }
+                continue;
             };
             let Some(key) = self.ledger.key() else {
                 return Err(LedgerError::Failed(
@@ -82,20 +92,42 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 event = Event::Woken;
                 continue;
             }
+            // What KRA said is written down first; anything else can wait for a person.
+            if !matches!(action, Action::Record(..))
+                && let Some(asked) = orders.take()
+            {
+                drain.put_off(&action);
+                self.obey(&mut drain, asked).await?;
+                event = Event::Woken;
+                continue;
+            }
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
             let abortable = matches!(action, Action::Connect | Action::LookUp(..) | Action::Probe);
+            let interruptible = abortable || matches!(action, Action::WaitUntil(_));
+            let sending = matches!(action, Action::Send(..));
             let work = self.carry_out(action, &view, &device, &key);
             tokio::pin!(work);
-            event = tokio::select! {
-                event = &mut work => event?,
-                // Nothing that saves is on the line: better a fresh try than one that waits for the old line's time-outs.
-                () = self.progress.line_returned_during(STUCK), if abortable => Event::LineReturned,
-                () = &mut stop => {
-                    if finish && let Ok(event) = tokio::time::timeout(LAST_ANSWER, work).await {
-                        return self.last_words(&mut drain, event?, &view).await;
+            event = loop {
+                tokio::select! {
+                    event = &mut work => break event?,
+                    // Nothing that saves is on the line: better a fresh try than one that waits for the old line's time-outs.
+                    () = self.progress.line_returned_during(STUCK), if abortable => break Event::LineReturned,
+                    () = orders.arrived(), if interruptible || sending => {
+                        if interruptible {
+                            break Event::Woken;
+                        }
+                        // An answer may take minutes; what is not about this document need not wait for it.
+                        if let Some(asked) = orders.take() {
+                            self.obey(&mut drain, asked).await?;
+                        }
                     }
-                    return self.free_unsent(drain.unsent()).await;
+                    () = &mut stop => {
+                        if finish && let Ok(event) = tokio::time::timeout(LAST_ANSWER, work).await {
+                            return self.last_words(&mut drain, event?, &view).await;
+                        }
+                        return self.free_unsent(drain.unsent()).await;
+                    }
                 }
             };
         }

@@ -2,6 +2,7 @@
 
 mod accept_sale;
 mod drain_queue;
+mod operator;
 pub mod ports;
 mod progress;
 mod register_device;
@@ -10,6 +11,7 @@ mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
 pub use drain_queue::{Drainer, SendingRules};
+pub use operator::{Operator, Order, Orders};
 pub use progress::{Progress, Sight};
 pub use register_device::{Registered, expect_device, finish_registration};
 pub use registrar::{Asks, Registering, Registrar};

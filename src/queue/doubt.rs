@@ -15,6 +15,10 @@ pub struct Doubt {
     pub last_sent: Moment,
     /// When to ask next.
     pub ask_at: Moment,
+    /// KRA's books have given no answer about it since then.
+    pub unanswered_since: Moment,
+    /// When KRA's books were last asked and did not have it, if that was their last word.
+    pub absent_at: Option<Moment>,
     /// KRA called it accepted, without its proof: it is never sent again.
     pub accepted: bool,
     /// KRA says the number is taken though the look-up says it is not: how often.
@@ -63,6 +67,8 @@ impl Doubt {
             number,
             last_sent: sent,
             ask_at: now,
+            unanswered_since: now,
+            absent_at: None,
             accepted: false,
             contradictions: 0,
             afterwards: Afterwards::SendAgain,

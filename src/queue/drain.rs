@@ -5,165 +5,32 @@
 //! the log, and a document found bound without an outcome is in doubt.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::alike::{Alike, CANARY_PAUSE};
 use super::backoff::{self, Dice, Moment};
 use super::doubt::{Absence, Afterwards, Doubt};
 use super::line::Line;
-use super::{Busy, Equality, Probed, Sent, Seq, Status, Step, Unreachable, Verdict, Words};
-use crate::fiscal::Proof;
+use super::{Busy, Probed, Sent, Seq, Status, Step, Unreachable, Verdict, Words};
 
-/// How patient the drain is.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// First pause of a document's own backoff, and of the probes'.
-    pub backoff_initial: Duration,
-    /// Longest pause of a document's own backoff.
-    pub backoff_max: Duration,
-    /// Longest pause between two probes.
-    pub probe_max: Duration,
-    /// How long a request may take; what is still unanswered then may yet land.
-    pub request_timeout: Duration,
-}
+mod answers;
+mod commands;
+mod look_ups;
+mod messages;
+#[cfg(test)]
+mod tests;
 
-/// The document whose turn it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// Which.
-    pub document: Seq,
-    /// The number it is bound to.
-    pub bound: Option<u64>,
-    /// Sends under that number whose outcome is unknown.
-    pub unsure_sends: u32,
-    /// An outcome was recorded since it was bound: it was not interrupted half way.
-    pub answered: bool,
-    /// KRA called it accepted under that number, without its proof.
-    pub accepted: bool,
-    /// Tries that KRA answered about this document.
-    pub attempts: u32,
-}
-
-/// What the log says at this moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct View {
-    /// The document that is bound to a number, if one is; otherwise the first pending one that has not stepped aside.
-    pub head: Option<Waiting>,
-    /// The next one in order that has not stepped aside.
-    pub after: Option<Waiting>,
-    /// The number that the next fresh document is bound to.
-    pub next_number: u64,
-    /// The last number that KRA accepted, and the signature it gave.
-    pub last: Option<(u64, String)>,
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// BIND is on disk.
-    Bound,
-    /// The connection for saving stands.
-    Connected,
-    /// The kernel says that a link, an address or a route came back.
-    LineReturned,
-    /// A look-up that [`Action::LookUp`] asked for came back.
-    LookedUp(LookUp),
-    /// A probe came back.
-    Probed(Probed),
-    /// The ruling is on disk.
-    Recorded,
-    /// The ruling is on disk and, in the same commit, BIND of the next document.
-    RecordedAndBound,
-    /// A person wants the next try now.
-    RetryNow,
-    /// A send came back.
-    Sent(Sent),
-    /// No connection could be had; nothing was sent.
-    Unreachable(Unreachable),
-    /// Start, a new document, or the time that was waited for.
-    Woken,
-}
-
-/// What a look-up said, compared with what was sent where there is something to compare with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LookUp {
-    /// No such invoice.
-    Absent,
-    /// KRA wants to be left alone.
-    Busy(Busy),
-    /// The look-up failed.
-    Failed(Words),
-    /// There is one. `signature`: KRA's, for the series probe; `equality`: with the document asked about.
-    Found {
-        /// `rcptSign`.
-        signature: Option<String>,
-        /// `trdInvcNo`, to name a stranger.
-        trader_ref: Option<String>,
-        /// Against the document bound to this number, if one is.
-        equality: Option<Equality>,
-    },
-    /// There is no look-up function.
-    Missing(Words),
-    /// The device or its credentials are refused.
-    Refused(Words),
-}
-
-/// What the drain does next. The shell is told; it does not decide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Commit BIND for this document and number.
-    Bind(Seq, u64),
-    /// See that the connection for saving stands.
-    Connect,
-    /// Ask KRA for this number; compare with this document if one is given.
-    LookUp(u64, Option<Seq>),
-    /// Ask KRA whether it is there.
-    Probe,
-    /// Commit what became of this document and, if the connection still stands, BIND of the next in the same commit.
-    Record(Seq, Box<Ruling>, Option<(Seq, u64)>),
-    /// Send the frozen bytes of this document.
-    Send(Seq, u64),
-    /// Nothing until this moment, or until something happens.
-    WaitUntil(Option<Moment>),
-}
-
-/// What became of a document: the content of one OUTCOME.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ruling {
-    /// Where it stands now.
-    pub status: Status,
-    /// Tries used.
-    pub attempts: u32,
-    /// Sends in doubt under its number.
-    pub unsure_sends: u32,
-    /// What becomes of its number.
-    pub number: NumberFate,
-    /// KRA's proof, where there is one.
-    pub proof: Option<Proof>,
-    /// Found by a look-up, not in the answer to a send.
-    pub adopted: bool,
-    /// KRA called it accepted, without its proof.
-    pub accepted: bool,
-    /// KRA's words, or the transport's.
-    pub words: Words,
-}
-
-/// What becomes of the number that a document was bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberFate {
-    /// It stays tied to the document.
-    Kept,
-    /// It is free again: the next document takes it.
-    Released,
-    /// KRA has it.
-    Used,
-}
+pub use commands::{Act, Subject};
+pub use messages::{Action, Event, LookUp, NumberFate, Policy, Ruling, View, Waiting};
 
 /// Why nothing of the series is sent any more, until a person acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
     /// The number in question.
     pub number: u64,
+    /// The document whose doubt stops it, where it is that: once it is settled, KRA's books are asked again.
+    pub document: Option<Seq>,
+    /// The number that KRA itself said it expects.
+    pub expected: Option<u64>,
     /// In words, with both numbers.
     pub why: String,
 }
@@ -196,6 +63,7 @@ enum Series {
 enum Doing {
     AskingAboutDoubt,
     AskingAboutSeries,
+    AskingForProof(Seq),
     Binding(Waiting, u64),
     Connecting(Waiting),
     Nothing,
@@ -228,6 +96,8 @@ pub struct Drain {
     away: u32,
     /// Look-ups in a row that failed though KRA answered.
     failed_look_ups: u32,
+    /// A document in KRA's books without its proof, and its number: a person wants it looked up now.
+    proof_wanted: Option<(Seq, u64)>,
     /// The server has no look-up function, as far as is known.
     no_look_up: bool,
     sent_at: Moment,
@@ -254,6 +124,7 @@ impl Drain {
             lost_in_a_row: 0,
             away: 0,
             failed_look_ups: 0,
+            proof_wanted: None,
             no_look_up: false,
             sent_at: now,
             asked_at: now,
@@ -327,6 +198,12 @@ impl Drain {
             (Event::Sent(sent), Doing::Sending(waiting, number)) => {
                 self.sent(now, sent, (waiting, number), view, dice)
             }
+            (Event::LookedUp(look_up), Doing::AskingForProof(document)) => {
+                match self.look_up_came_through(now, look_up, dice) {
+                    None => self.rest(now, view),
+                    Some(look_up) => self.proof_answered(now, document, look_up, view),
+                }
+            }
             (Event::LookedUp(look_up), doing @ (Doing::AskingAboutDoubt | Doing::AskingAboutSeries)) => {
                 match self.look_up_came_through(now, look_up, dice) {
                     None => self.rest(now, view),
@@ -365,6 +242,10 @@ impl Drain {
             if !hold.probed {
                 return self.at(now, until, Doing::Probing, Action::Probe);
             }
+        }
+        if let Some((document, number)) = self.proof_wanted.take() {
+            self.doing = Doing::AskingForProof(document);
+            return Action::LookUp(number, Some(document));
         }
         if self.stopped.is_some() {
             return Action::WaitUntil(None);
@@ -503,7 +384,7 @@ impl Drain {
     }
 
     fn stop(&mut self, number: u64, why: String) {
-        self.stopped = Some(Stopped { number, why });
+        self.stopped = Some(Stopped { number, document: None, expected: None, why });
     }
 }
 
@@ -523,8 +404,3 @@ fn interrupted(head: Waiting) -> Ruling {
         },
     }
 }
-
-mod answers;
-mod look_ups;
-#[cfg(test)]
-mod tests;

@@ -15,6 +15,7 @@
 
 mod alike;
 mod backoff;
+mod command;
 mod document;
 mod doubt;
 pub mod drain;
@@ -24,6 +25,7 @@ mod line;
 mod verdict;
 
 pub use backoff::{Dice, Moment};
+pub use command::{Command, Declined, Seen, Settlement};
 pub use document::{Seq, Status};
 pub use doubt::{Absence, Afterwards, Doubt};
 pub use equality::{Equality, SentAs, compare};

@@ -3,9 +3,10 @@
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
 
+use super::admin_body::ActedBody;
 use super::sale_body::{DeviceBody, UnreadableBody};
 use crate::fiscal::{DeviceIdentity, KraDateTime, Proof, Registration};
-use crate::gateway::ports::{Bound, KeptAnswer, RegistrationFailure};
+use crate::gateway::ports::{Acted, Bound, KeptAnswer, RegistrationFailure};
 use crate::queue::drain::Ruling;
 use crate::queue::{SentAs, Words};
 use crate::wire::{Format, FrozenRequest, Function};
@@ -35,6 +36,9 @@ struct OutcomeBody {
     accepted: bool,
     #[serde(default, skip_serializing_if = "WordsBody::is_empty")]
     words: WordsBody,
+    /// A person said so, not KRA; the words are KRA's last ones all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    acted: Option<ActedBody>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -191,7 +195,7 @@ impl WordsBody {
     }
 }
 
-fn to_json(body: &impl Serialize) -> Vec<u8> {
+pub(super) fn to_json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("texts and numbers are always JSON")
 }
 
@@ -252,7 +256,7 @@ pub(super) fn read_bind(bytes: &[u8]) -> Result<Bound, UnreadableBody> {
     })
 }
 
-pub(super) fn write_outcome(ruling: &Ruling) -> Vec<u8> {
+pub(super) fn write_outcome(ruling: &Ruling, acted: Option<&Acted>) -> Vec<u8> {
     to_json(&OutcomeBody {
         proof: ruling.proof.as_ref().map(|proof| ProofBody {
             receipt_no: proof.receipt_no,
@@ -264,10 +268,21 @@ pub(super) fn write_outcome(ruling: &Ruling) -> Vec<u8> {
         adopted: ruling.adopted,
         accepted: ruling.accepted,
         words: WordsBody::of(&ruling.words),
+        acted: acted.map(ActedBody::of),
     })
 }
 
-pub(super) fn read_outcome(bytes: &[u8]) -> Result<(Option<Proof>, Words), UnreadableBody> {
+/// What OUTCOME says of a document.
+#[derive(Debug, Default)]
+pub(super) struct OutcomeRead {
+    pub(super) proof: Option<Proof>,
+    pub(super) words: Words,
+    pub(super) acted: Option<Acted>,
+    /// KRA called it accepted, without its proof.
+    pub(super) accepted: bool,
+}
+
+pub(super) fn read_outcome(bytes: &[u8]) -> Result<OutcomeRead, UnreadableBody> {
     let body: OutcomeBody = from_json(bytes)?;
     let proof = match body.proof {
         None => None,
@@ -279,12 +294,12 @@ pub(super) fn read_outcome(bytes: &[u8]) -> Result<(Option<Proof>, Words), Unrea
             issued_at: time(&proof.issued_at)?,
         }),
     };
-    Ok((proof, body.words.words()))
-}
-
-/// KRA called the document accepted, without its proof.
-pub(super) fn read_outcome_accepted(bytes: &[u8]) -> Result<bool, UnreadableBody> {
-    from_json::<OutcomeBody>(bytes).map(|body| body.accepted)
+    Ok(OutcomeRead {
+        proof,
+        words: body.words.words(),
+        acted: body.acted.map(ActedBody::acted),
+        accepted: body.accepted,
+    })
 }
 
 pub(super) fn write_init(init: &Init) -> Vec<u8> {

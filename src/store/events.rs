@@ -1,6 +1,6 @@
 //! The journal as a log of events: which records tell somebody something, and what.
 
-use super::bodies::{self, InitStep};
+use super::bodies::{self, InitStep, OutcomeRead};
 use super::ledger::JournalLedger;
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::sale_body::read_sale;
@@ -112,14 +112,14 @@ impl Reader {
             (_, Some(at)) => Some(self.record(at)?).filter(|outcome| outcome.seq < moved.seq),
             (_, None) => None,
         };
-        let (proof, words) = match outcome {
-            None => (None, None),
+        let outcome = match outcome {
+            None => None,
             Some(outcome) => {
-                let (proof, words) =
-                    bodies::read_outcome(&outcome.body).map_err(|error| body_failed(outcome.seq, &error))?;
-                (proof, Some(words))
+                Some(bodies::read_outcome(&outcome.body).map_err(|error| body_failed(outcome.seq, &error))?)
             }
         };
+        let words = outcome.as_ref().map(|outcome| outcome.words.clone());
+        let OutcomeRead { proof, acted, .. } = outcome.unwrap_or_default();
         Ok(Sale {
             seq: document,
             hash: record.hash,
@@ -135,6 +135,7 @@ impl Reader {
             unsure_sends,
             proof,
             words,
+            acted,
         })
     }
 }

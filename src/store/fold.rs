@@ -141,7 +141,6 @@ impl Changes {
 pub(crate) struct Tally {
     waiting: u64,
     in_doubt: u64,
-    parked: u64,
     accepted_no_proof: u64,
     /// Those that KRA refused and nobody has settled.
     pub(crate) rejected: BTreeSet<Seq>,
@@ -149,6 +148,8 @@ pub(crate) struct Tally {
     pub(crate) pending: BTreeSet<Seq>,
     /// Those of them that are tied to a number: one of a series at a time.
     pub(crate) bound: BTreeSet<Seq>,
+    /// The parked ones, in order of acceptance.
+    pub(crate) parked: BTreeSet<Seq>,
     /// How many records of unfinished documents are in which segment.
     segments: BTreeMap<u32, u64>,
 }
@@ -182,6 +183,9 @@ impl Tally {
             Status::Rejected => {
                 self.rejected.insert(entry.seq);
             }
+            Status::Parked => {
+                self.parked.insert(entry.seq);
+            }
             _ => {}
         }
         for segment in entry.segments() {
@@ -199,6 +203,7 @@ impl Tally {
         self.pending.remove(&entry.seq);
         self.rejected.remove(&entry.seq);
         self.bound.remove(&entry.seq);
+        self.parked.remove(&entry.seq);
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {
                 *count -= 1;
@@ -213,9 +218,10 @@ impl Tally {
         match entry.status {
             Status::Pending if entry.unsure_sends > 0 => [Some(&mut self.waiting), Some(&mut self.in_doubt)],
             Status::Pending => [Some(&mut self.waiting), None],
-            Status::Parked => [Some(&mut self.parked), None],
             Status::AcceptedNoProof => [Some(&mut self.accepted_no_proof), None],
-            Status::NotFiscal | Status::Rejected | Status::Settled | Status::Signed => [None, None],
+            Status::NotFiscal | Status::Parked | Status::Rejected | Status::Settled | Status::Signed => {
+                [None, None]
+            }
         }
     }
 
@@ -228,7 +234,7 @@ impl Tally {
         Counts {
             waiting: self.waiting,
             in_doubt: self.in_doubt,
-            parked: self.parked,
+            parked: u64::try_from(self.parked.len()).unwrap_or(u64::MAX),
             rejected: u64::try_from(self.rejected.len()).unwrap_or(u64::MAX),
             accepted_no_proof: self.accepted_no_proof,
             documents_total,

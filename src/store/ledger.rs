@@ -4,20 +4,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use super::admin_body;
 use super::bodies::{self, UnknownTries};
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::refusals::Refusals;
 use super::registry::read_device;
 use super::sale_body::write_sale;
 use super::secrets::Secrets;
-use super::{Binding, CommitError, Committed, Effect, Kind, NewRecord, Signer, Stamp, Store};
+use super::{Binding, CommitError, Committed, Condition, Effect, Kind, NewRecord, Signer, Stamp, Store};
 use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place, Sale, StoreFacts,
-    StoreHealth,
+    Acceptance, Acted, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place, Sale,
+    StoreFacts, StoreHealth,
 };
-use crate::queue::drain::{NumberFate, Ruling, View};
-use crate::queue::{Seq, Status};
+use crate::queue::drain::{NumberFate, Ruling, Subject, View};
+use crate::queue::{Seen, Seq, Status};
 
 /// The ledger and registry over one store.
 #[derive(Debug)]
@@ -150,6 +151,25 @@ impl JournalLedger {
         self.record_of(Kind::Bind, effect, bodies::write_bind(bound))
     }
 
+    fn outcome_record(&self, document: Seq, ruling: &Ruling, acted: Option<&Acted>) -> NewRecord {
+        let binding = match ruling.number {
+            NumberFate::Kept => Binding::Keep,
+            NumberFate::Released => Binding::Release,
+            NumberFate::Used => {
+                let sign = ruling.proof.as_ref().map(|proof| proof.signature.clone()).unwrap_or_default();
+                Binding::Used { sign }
+            }
+        };
+        let effect = Effect::Moved {
+            document,
+            status: ruling.status,
+            attempts: ruling.attempts,
+            unsure_sends: ruling.unsure_sends,
+            binding,
+        };
+        self.record_of(Kind::Outcome, effect, bodies::write_outcome(ruling, acted))
+    }
+
     pub(super) async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, LedgerError> {
         self.store.commit(records).await.map_err(commit_failed)
     }
@@ -200,6 +220,7 @@ impl Ledger for JournalLedger {
                 unsure_sends: 0,
                 proof: None,
                 words: None,
+                acted: None,
             }))),
             Some(Committed::Known(entry)) => {
                 let sale = self.reading(move |reader| reader.sale(&entry)).await?;
@@ -266,22 +287,7 @@ impl Ledger for JournalLedger {
         ruling: &Ruling,
         next: Option<(Seq, Bound)>,
     ) -> Result<(), LedgerError> {
-        let binding = match ruling.number {
-            NumberFate::Kept => Binding::Keep,
-            NumberFate::Released => Binding::Release,
-            NumberFate::Used => {
-                let sign = ruling.proof.as_ref().map(|proof| proof.signature.clone()).unwrap_or_default();
-                Binding::Used { sign }
-            }
-        };
-        let effect = Effect::Moved {
-            document,
-            status: ruling.status,
-            attempts: ruling.attempts,
-            unsure_sends: ruling.unsure_sends,
-            binding,
-        };
-        let mut records = vec![self.record_of(Kind::Outcome, effect, bodies::write_outcome(ruling))];
+        let mut records = vec![self.outcome_record(document, ruling, None)];
         if let Some((next, bound)) = &next {
             records.push(self.bind_record(*next, bound));
         }
@@ -293,6 +299,45 @@ impl Ledger for JournalLedger {
             tracing::warn!(seq = document, %error, "a refused sale cannot be read back");
         }
         Ok(())
+    }
+
+    async fn subject(&self, document: Seq) -> Result<Option<Subject>, LedgerError> {
+        self.reading(move |reader| reader.subject(document)).await
+    }
+
+    async fn parked(&self, limit: usize) -> Result<Vec<(Seq, Subject)>, LedgerError> {
+        self.reading(move |reader| {
+            let mut parked = Vec::new();
+            for document in reader.store.parked(limit) {
+                // One that is released between the two looks is no longer there.
+                if let Some(subject) = reader.subject(document)? {
+                    parked.push((document, subject));
+                }
+            }
+            Ok(parked)
+        })
+        .await
+    }
+
+    async fn act(
+        &self,
+        acted: &Acted,
+        about: Option<(Seq, Seen)>,
+        rulings: &[(Seq, Seen, Ruling)],
+    ) -> Result<bool, LedgerError> {
+        let admin = self.record_of(Kind::Admin, Effect::None, admin_body::write_act(acted, about));
+        let outcomes =
+            rulings.iter().map(|(document, _, ruling)| self.outcome_record(*document, ruling, Some(acted)));
+        let records = std::iter::once(admin).chain(outcomes).collect();
+        let expected = about.into_iter().chain(rulings.iter().map(|(document, seen, _)| (*document, *seen)));
+        // All else about a document the drain alone changes, and it is the drain that asks.
+        let conditions =
+            expected.map(|(document, seen)| Condition { document, status: seen.status }).collect();
+        match self.store.commit_if(records, conditions).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Changed { .. } | CommitError::NoSuchDocument { .. }) => Ok(false),
+            Err(error) => Err(commit_failed(error)),
+        }
     }
 
     fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static {

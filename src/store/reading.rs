@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::bodies;
+use super::bodies::{self, OutcomeRead};
 use super::sale_body::{UnreadableBody, read_sale};
 use super::{Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
 use crate::fiscal::temporary_receipt_no;
 use crate::gateway::ports::{LedgerError, OpenRefusal, Sale};
-use crate::queue::drain::{View, Waiting};
-use crate::queue::{Seq, Status};
+use crate::queue::drain::{Subject, View, Waiting};
+use crate::queue::{Seen, Seq, Status};
 
 /// One read, at one time.
 pub(super) struct Reader {
@@ -24,15 +24,9 @@ impl Reader {
     pub(super) fn sale(&self, entry: &Entry) -> Result<Sale, LedgerError> {
         let record = self.record(entry.at)?;
         let invoice = read_sale(&record.body).map_err(|error| body_failed(entry.seq, &error))?;
-        let (proof, words) = match entry.outcome {
-            None => (None, None),
-            Some(at) => {
-                let outcome = self.record(at)?;
-                let (proof, words) =
-                    bodies::read_outcome(&outcome.body).map_err(|error| body_failed(outcome.seq, &error))?;
-                (proof, Some(words))
-            }
-        };
+        let outcome = self.outcome(entry)?;
+        let words = outcome.as_ref().map(|outcome| outcome.words.clone());
+        let OutcomeRead { proof, acted, .. } = outcome.unwrap_or_default();
         Ok(Sale {
             seq: entry.seq,
             hash: record.hash,
@@ -50,6 +44,7 @@ impl Reader {
             unsure_sends: entry.unsure_sends,
             proof,
             words,
+            acted,
         })
     }
 
@@ -67,6 +62,26 @@ impl Reader {
             words: sale.words_without_customer().unwrap_or_default(),
             trader_ref: sale.invoice.trader_ref,
         })
+    }
+
+    fn outcome(&self, entry: &Entry) -> Result<Option<OutcomeRead>, LedgerError> {
+        let Some(at) = entry.outcome else { return Ok(None) };
+        let record = self.record(at)?;
+        bodies::read_outcome(&record.body).map(Some).map_err(|error| body_failed(record.seq, &error))
+    }
+
+    pub(super) fn subject(&self, document: Seq) -> Result<Option<Subject>, LedgerError> {
+        let Some(entry) = self.store.entry(document).map_err(|error| read_failed(&error))? else {
+            return Ok(None);
+        };
+        let words = self.outcome(&entry)?.unwrap_or_default().words;
+        let standing = Seen {
+            status: entry.status,
+            invoice_no: entry.bound.map(|bound| bound.number),
+            attempts: entry.attempts,
+            unsure_sends: entry.unsure_sends,
+        };
+        Ok(Some(Subject { standing, words }))
     }
 
     pub(super) fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {
@@ -136,12 +151,10 @@ impl Reader {
             None => None,
         };
         let mut waiting_head = head.as_ref().map(waiting);
-        if let (Some(waiting), Some(at)) = (&mut waiting_head, head.as_ref().and_then(|head| head.outcome))
+        if let (Some(waiting), Some(head)) = (&mut waiting_head, &head)
             && waiting.answered
         {
-            let record = self.record(at)?;
-            waiting.accepted = bodies::read_outcome_accepted(&record.body)
-                .map_err(|error| body_failed(record.seq, &error))?;
+            waiting.accepted = self.outcome(head)?.is_some_and(|outcome| outcome.accepted);
         }
         Ok(View {
             head: waiting_head,

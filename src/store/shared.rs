@@ -181,6 +181,11 @@ impl Shared {
         self.public().tally.rejected.iter().copied().collect()
     }
 
+    /// The first parked documents, in order of acceptance.
+    pub(crate) fn parked(&self, limit: usize) -> Vec<Seq> {
+        self.public().tally.parked.iter().take(limit).copied().collect()
+    }
+
     /// Whether this document is pending, and whether it is the first of them.
     pub(crate) fn place(&self, document: Seq) -> Option<bool> {
         let public = self.public();

@@ -218,6 +218,11 @@ impl Store {
         self.shared().rejected()
     }
 
+    /// The first parked documents, in order of acceptance.
+    pub fn parked(&self, limit: usize) -> Vec<Seq> {
+        self.shared().parked(limit)
+    }
+
     /// Whether this document is pending (`Some`), and the first of the pending ones (`true`).
     pub fn place(&self, document: Seq) -> Option<bool> {
         self.shared().place(document)

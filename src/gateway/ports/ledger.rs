@@ -3,10 +3,10 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Bound, Sale};
+use super::{Acted, Bound, Sale};
 use crate::fiscal::{Amount, Invoice, TraderRef};
-use crate::queue::drain::{Ruling, View};
-use crate::queue::{Seq, Status, Words};
+use crate::queue::drain::{Ruling, Subject, View};
+use crate::queue::{Seen, Seq, Status, Words};
 
 /// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
 pub trait Ledger: Send + Sync + 'static {
@@ -92,6 +92,30 @@ pub trait Ledger: Send + Sync + 'static {
         ruling: &Ruling,
         next: Option<(Seq, Bound)>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// An unfinished document as a person's command finds it; `None`: it is finished, or unknown.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn subject(&self, document: Seq) -> impl Future<Output = Result<Option<Subject>, LedgerError>> + Send;
+
+    /// The first parked documents, in order of acceptance.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn parked(&self, limit: usize) -> impl Future<Output = Result<Vec<(Seq, Subject)>, LedgerError>> + Send;
+
+    /// Commits a person's act, with the document it is about as the person saw it, and what becomes of documents that stand
+    /// as said; all in one commit. False: one of them no longer does, and nothing was written.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn act(
+        &self,
+        acted: &Acted,
+        about: Option<(Seq, Seen)>,
+        rulings: &[(Seq, Seen, Ruling)],
+    ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
     /// Resolves once this document is no longer pending, or the outcome of a try is there. To be called before the
     /// document is looked at, so that nothing is missed.

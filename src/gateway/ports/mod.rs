@@ -17,5 +17,5 @@ pub use events::{DeviceNews, Event, EventLog, EventPage, Happened};
 pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
-pub use sale::{Bound, Sale};
+pub use sale::{Acted, Bound, Sale};
 pub use store_health::{StoreFacts, StoreHealth};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::fiscal::{Invoice, Proof};
-use crate::queue::{SentAs, Seq, Status, Words};
+use crate::queue::{Seen, SentAs, Seq, Status, Words};
 use crate::wire::FrozenRequest;
 
 /// A sale as it is kept.
@@ -37,6 +37,19 @@ pub struct Sale {
     pub proof: Option<Proof>,
     /// KRA's last words about it.
     pub words: Option<Words>,
+    /// The person's act that put it where it stands, if one did.
+    pub acted: Option<Acted>,
+}
+
+/// What a person did, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acted {
+    /// The command's word.
+    pub act: String,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// Who.
+    pub who: String,
 }
 
 impl Sale {
@@ -49,6 +62,16 @@ impl Sale {
         let hidden = |text: String, value: String| text.replace(&value, "****");
         let message = values.filter(|value| value.len() > 2).fold(words.message, hidden);
         Some(Words { message, ..words })
+    }
+
+    /// How it stands: what a command about it has to say.
+    pub const fn seen(&self) -> Seen {
+        Seen {
+            status: self.status,
+            invoice_no: self.invoice_no,
+            attempts: self.attempts,
+            unsure_sends: self.unsure_sends,
+        }
     }
 
     /// It may be in KRA's books, and nobody knows yet.

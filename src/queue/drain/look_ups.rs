@@ -2,8 +2,8 @@
 
 use super::answers::Standing;
 use super::{
-    Absence, Action, Afterwards, Dice, Doing, Doubt, Drain, LookUp, Moment, NumberFate, Ruling, Series, View,
-    Waiting, Words, backoff,
+    Absence, Action, Afterwards, Dice, Doing, Doubt, Drain, LookUp, Moment, NumberFate, Ruling, Seq, Series,
+    Status, View, Waiting, Words, backoff,
 };
 use crate::queue::Equality;
 
@@ -43,6 +43,10 @@ impl Drain {
             return self.rest(now, view);
         };
         let standing = Standing { waiting: head, number: doubt.number };
+        doubt.absent_at = (look_up == LookUp::Absent).then_some(self.asked_at);
+        if !matches!(look_up, LookUp::Missing(_)) {
+            doubt.unanswered_since = now;
+        }
         match look_up {
             LookUp::Found { trader_ref, equality, .. } => {
                 self.found(now, doubt, &standing, (equality, trader_ref), view)
@@ -67,6 +71,9 @@ impl Drain {
     /// Nobody can go on alone: the doubt stays, the series stops.
     fn stop_in_doubt(&mut self, now: Moment, doubt: Doubt, why: String, view: &View) -> Action {
         self.stop(doubt.number, why);
+        if let Some(stopped) = &mut self.stopped {
+            stopped.document = Some(doubt.document);
+        }
         self.keep_doubt(now, doubt, view)
     }
 
@@ -208,6 +215,31 @@ impl Drain {
                 self.send_again(now, doubt, standing, view)
             }
         }
+    }
+
+    /// KRA's books were asked for the proof of what is in them.
+    pub(super) fn proof_answered(
+        &mut self,
+        now: Moment,
+        document: Seq,
+        look_up: LookUp,
+        view: &View,
+    ) -> Action {
+        let LookUp::Found { equality: Some(Equality::Equal(Some(proof))), .. } = look_up else {
+            return self.rest(now, view);
+        };
+        let ruling = Ruling {
+            status: Status::Signed,
+            attempts: 0,
+            unsure_sends: 0,
+            number: NumberFate::Used,
+            proof: Some(proof),
+            adopted: true,
+            accepted: false,
+            words: Words::default(),
+        };
+        self.doing = Doing::Recording(None);
+        Action::Record(document, Box::new(ruling), None)
     }
 
     pub(super) fn series_answered(&mut self, look_up: LookUp, view: &View) {

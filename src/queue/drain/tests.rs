@@ -2,11 +2,13 @@
 //! land late; with restarts between any two steps.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::fiscal::KraDateTime;
+use crate::fiscal::{KraDateTime, Proof};
+use crate::queue::Equality;
 
 const TIMEOUT: Duration = Duration::from_secs(120);
 

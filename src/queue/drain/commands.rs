@@ -1,0 +1,260 @@
+//! What a person asks for: what it may change, and what the machine does differently from then on.
+
+use std::time::Duration;
+
+use super::{Action, Doing, Drain, Moment, NumberFate, Ruling, Series};
+use crate::queue::{Command, Declined, Seen, Seq, Settlement, Status, Words};
+
+/// A look-up must have failed so long before a person may settle what is in doubt.
+const FAILED_LONG_ENOUGH: Duration = Duration::from_secs(15 * 60);
+
+/// The document that a command names, as it stands now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// How it stands.
+    pub standing: Seen,
+    /// KRA's last words about it.
+    pub words: Words,
+}
+
+/// What an obeyed command does: to be recorded with it, in one commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    /// What becomes of the document it names; `None` where the command changes the machine alone.
+    pub ruling: Option<Ruling>,
+    /// What is done, for the person.
+    pub said: &'static str,
+}
+
+impl Drain {
+    /// The document whose request is on the line.
+    pub const fn on_the_line(&self) -> Option<Seq> {
+        match &self.doing {
+            Doing::Sending(waiting, _) => Some(waiting.document),
+            _ => None,
+        }
+    }
+
+    /// The action that was asked for last is not carried out now: something else comes first.
+    pub fn put_off(&mut self, action: &Action) {
+        if let (Action::Send(document, _), Doing::Sending(waiting, _)) = (action, &self.doing)
+            && waiting.unsure_sends == 0
+        {
+            self.unsent = Some(*document);
+        }
+        self.doing = Doing::Nothing;
+    }
+
+    /// Whether the rules of delivery allow what a person asks for, and what it changes. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, now: Moment, command: &Command, subject: Option<&Subject>) -> Result<Act, Declined> {
+        let Some((document, seen)) = command.document() else {
+            return Ok(Act { ruling: None, said: "every hold and pause is ended" });
+        };
+        let subject = subject.ok_or(Declined::Unknown)?;
+        if self.on_the_line() == Some(document) {
+            return Err(Declined::OnTheLine);
+        }
+        if seen != subject.standing {
+            return Err(Declined::Changed(subject.standing));
+        }
+        let case = Case { machine: self, now, document, subject };
+        match command {
+            Command::Park(..) => case.park(),
+            Command::Retry(..) | Command::RetryAll => case.retry(),
+            Command::Settle(_, _, settlement) => case.settle(*settlement),
+        }
+    }
+
+    /// What a parked document becomes when everything is retried.
+    pub fn release(words: Words) -> Ruling {
+        moved(Status::Pending, NumberFate::Released, words)
+    }
+
+    /// What was asked for is on disk: the machine goes on from there.
+    pub fn obey(&mut self, now: Moment, command: &Command, act: &Act) {
+        match command {
+            Command::RetryAll => self.retry_now(now),
+            Command::Park(document, _) | Command::Settle(document, ..) => self.gone(*document),
+            Command::Retry(document, seen) => {
+                self.aside.remove(document);
+                self.not_before = None;
+                if seen.status == Status::AcceptedNoProof {
+                    self.proof_wanted = seen.invoice_no.map(|number| (*document, number));
+                }
+                if act.ruling.is_none() {
+                    self.line.returned(now);
+                }
+                if let Some(doubt) = self.doubt.as_mut().filter(|doubt| doubt.document == *document) {
+                    doubt.ask_at = now;
+                }
+            }
+        }
+    }
+
+    /// This document is no longer the machine's business.
+    fn gone(&mut self, document: Seq) {
+        self.aside.remove(&document);
+        if self.unsent == Some(document) {
+            self.unsent = None;
+        }
+        if self.doubt.as_ref().is_some_and(|doubt| doubt.document == document) {
+            self.doubt = None;
+            // What became of its number KRA's books say, before anything else is sent.
+            self.series = Series::Unproven;
+        }
+        if self.stopped.as_ref().is_some_and(|stopped| stopped.document == Some(document)) {
+            self.stopped = None;
+            self.series = Series::Unproven;
+        }
+    }
+}
+
+/// One command about one document.
+struct Case<'a> {
+    machine: &'a Drain,
+    now: Moment,
+    document: Seq,
+    subject: &'a Subject,
+}
+
+impl Case<'_> {
+    /// It may be in KRA's books.
+    fn in_doubt(&self) -> bool {
+        let Seen { status, invoice_no, unsure_sends, .. } = self.subject.standing;
+        let unsent = self.machine.unsent == Some(self.document);
+        status == Status::Pending && (unsure_sends > 0 || (invoice_no.is_some() && !unsent))
+    }
+
+    fn becomes(&self, status: Status, number: NumberFate, said: &'static str) -> Result<Act, Declined> {
+        let ruling = Ruling {
+            attempts: if status == Status::Pending { 0 } else { self.subject.standing.attempts },
+            ..moved(status, number, self.subject.words.clone())
+        };
+        Ok(Act { ruling: Some(ruling), said })
+    }
+
+    fn park(&self) -> Result<Act, Declined> {
+        match self.subject.standing.status {
+            Status::Pending if self.in_doubt() => refuse(
+                "KRA may have it: its number cannot go to another sale. `queue retry` looks it up now; where that cannot \
+                 be done, `queue settle`",
+            ),
+            Status::Pending => self.becomes(
+                Status::Parked,
+                NumberFate::Released,
+                "parked: it is not sent until it is retried",
+            ),
+            Status::Parked => refuse("it is parked already"),
+            Status::Rejected => {
+                refuse("KRA refused it, so it is not sent anyway: settle it, or post the corrected sale")
+            }
+            Status::AcceptedNoProof => refuse("KRA has it: there is nothing to send"),
+            Status::NotFiscal | Status::Settled | Status::Signed => Err(Declined::Unknown),
+        }
+    }
+
+    fn retry(&self) -> Result<Act, Declined> {
+        let only = |said| Ok(Act { ruling: None, said });
+        match self.subject.standing.status {
+            Status::Pending if self.in_doubt() => only("KRA's books are asked about it now"),
+            Status::Pending => only("it is tried again as soon as it is its turn"),
+            Status::Parked => {
+                self.becomes(Status::Pending, NumberFate::Released, "released: it waits in its old place")
+            }
+            Status::Rejected => {
+                self.becomes(Status::Pending, NumberFate::Released, "it is sent again, in its old place")
+            }
+            Status::AcceptedNoProof => only("KRA's books are asked for its proof now"),
+            Status::NotFiscal | Status::Settled | Status::Signed => Err(Declined::Unknown),
+        }
+    }
+
+    fn settle(&self, settlement: Settlement) -> Result<Act, Declined> {
+        match (self.subject.standing.status, settlement) {
+            (Status::NotFiscal | Status::Settled | Status::Signed, _) => Err(Declined::Unknown),
+            (Status::AcceptedNoProof, Settlement::Accepted) => {
+                self.becomes(Status::Settled, NumberFate::Kept, "settled: KRA has it")
+            }
+            (Status::AcceptedNoProof, _) => {
+                refuse("KRA called it accepted and its number is used: it can be settled as accepted only")
+            }
+            (Status::Pending, _) if self.in_doubt() => self.settle_doubt(settlement),
+            (_, Settlement::Accepted) => refuse(
+                "no request of it is unanswered, so KRA cannot have it from this gateway: if KRA has it in another way, \
+                 settle it as elsewhere",
+            ),
+            (_, Settlement::Elsewhere) => {
+                self.becomes(Status::Settled, NumberFate::Released, "settled: KRA has it in another way")
+            }
+            (_, Settlement::NotAccepted) => {
+                self.becomes(Status::Settled, NumberFate::Released, "settled: KRA does not have it")
+            }
+        }
+    }
+
+    /// What only KRA's books could say a person says in their place.
+    fn settle_doubt(&self, settlement: Settlement) -> Result<Act, Declined> {
+        let machine = self.machine;
+        let doubt = machine.doubt.as_ref().filter(|doubt| doubt.document == self.document);
+        let stopped = machine.stopped.as_ref().is_some_and(|stopped| stopped.document == Some(self.document));
+        let since = doubt.map_or(machine.started, |doubt| doubt.unanswered_since);
+        if !machine.no_look_up && !stopped && self.now.since(since) < FAILED_LONG_ENOUGH {
+            return refuse(
+                "KRA's books can still say whether it is in: a person decides only where KRA has no look-up, where it has \
+                 failed for 15 minutes, or where it could not prove that the invoice is this sale",
+            );
+        }
+        let timeout = machine.policy.request_timeout.saturating_mul(2);
+        let landed = doubt.is_some_and(|doubt| self.now.since(doubt.last_sent) >= timeout);
+        let absent =
+            doubt.is_some_and(|doubt| doubt.absent_at.is_some_and(|at| at >= doubt.last_sent.after(timeout)));
+        match settlement {
+            Settlement::Accepted => self.becomes(
+                Status::Settled,
+                NumberFate::Used,
+                "settled: KRA has it, and its number is used",
+            ),
+            _ if !landed => refuse(
+                "a request that timed out may still arrive: wait until twice kra.request_timeout has passed since it was \
+                 sent, and try again",
+            ),
+            Settlement::NotAccepted if !absent => refuse(
+                "KRA's books do not say that its number is free, and only that proves that it is not in: settle it as \
+                 accepted or elsewhere, or wait for the look-up",
+            ),
+            Settlement::Elsewhere => self.becomes(
+                Status::Settled,
+                NumberFate::Released,
+                "settled: KRA has it in another way; what became of its number KRA's books are asked before the next sale",
+            ),
+            Settlement::NotAccepted => {
+                self.becomes(Status::Settled, NumberFate::Released, "settled: KRA does not have it")
+            }
+        }
+    }
+}
+
+fn refuse(why: &str) -> Result<Act, Declined> {
+    Err(Declined::NotAllowed(why.to_owned()))
+}
+
+/// A person's word in the place of KRA's.
+const fn moved(status: Status, number: NumberFate, words: Words) -> Ruling {
+    Ruling {
+        status,
+        attempts: 0,
+        unsure_sends: 0,
+        number,
+        proof: None,
+        adopted: false,
+        accepted: false,
+        words,
+    }
+}
+
+#[cfg(test)]
+#[path = "command_tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! The bodies of ADMIN records: what a person did, why, and what was seen then.
+
+use serde::{Deserialize, Serialize};
+
+use super::bodies::to_json;
+use crate::gateway::ports::Acted;
+use crate::queue::{Seen, Seq};
+
+/// What a person did; also in the OUTCOME that came of it.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct ActedBody {
+    act: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    who: String,
+}
+
+/// ADMIN, where it is about the queue.
+#[derive(Debug, Serialize)]
+struct ActBody {
+    #[serde(flatten)]
+    acted: ActedBody,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    document: Option<Seq>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seen: Option<SeenBody>,
+}
+
+/// How the document stood when the person looked at it.
+#[derive(Debug, Serialize)]
+struct SeenBody {
+    status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invoice_no: Option<u64>,
+    attempts: u32,
+    unsure_sends: u32,
+}
+
+impl ActedBody {
+    pub(super) fn of(acted: &Acted) -> Self {
+        Self { act: acted.act.clone(), reason: acted.reason.clone(), who: acted.who.clone() }
+    }
+
+    pub(super) fn acted(self) -> Acted {
+        Acted { act: self.act, reason: self.reason, who: self.who }
+    }
+}
+
+pub(super) fn write_act(acted: &Acted, about: Option<(Seq, Seen)>) -> Vec<u8> {
+    let seen = about.map(|(_, seen)| SeenBody {
+        status: seen.status.word(),
+        invoice_no: seen.invoice_no,
+        attempts: seen.attempts,
+        unsure_sends: seen.unsure_sends,
+    });
+    to_json(&ActBody { acted: ActedBody::of(acted), document: about.map(|(document, _)| document), seen })
+}
