@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tracing::{debug, error, info, warn};
+use tracing::{debug, warn};
 
-use crate::gateway::ports::{Authority, Clock, Ledger, Registry, StoreHealth};
-use crate::gateway::{Progress, Watch};
+use crate::gateway::ports::{AlertLog, Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
+use crate::gateway::{Alarms, Progress, Watch};
 use crate::kra::LineNews;
-use crate::status::{Snapshot, alerts};
+use crate::status::Snapshot;
 use crate::systemd::Notify;
 
 /// How often the store is looked at, and the service manager is told how things stand.
@@ -40,12 +40,12 @@ pub(super) async fn watch_line(progress: Arc<Progress>) {
 /// Tells the service manager how things stand, and ends with the reason once the store has failed.
 pub(super) async fn watch_store<L, A, C>(watch: Arc<Watch<L, A, C>>) -> String
 where
-    L: Ledger + Registry + StoreHealth,
+    L: AlertLog + EventLog + Ledger + Registry + StoreHealth,
     A: Authority,
     C: Clock,
 {
     let mut said = String::new();
-    let mut active: Vec<String> = Vec::new();
+    let mut alarms = Alarms::open(Arc::clone(&watch.ledger)).await;
     // Asks KRA once, so that nobody is told that it is away before anybody looked.
     let mut snapshot = watch.fresh_snapshot().await;
     loop {
@@ -57,20 +57,7 @@ where
             Notify::Status(&line).send();
             said = line;
         }
-        let now = alerts(&snapshot);
-        for alert in now.iter().filter(|alert| !active.contains(&alert.code)) {
-            // The line comes back by itself; everything else needs a person.
-            if alert.code == "kra_down" {
-                warn!(alert = alert.code, "{}", alert.message);
-            } else {
-                error!(alert = alert.code, "{}", alert.message);
-            }
-        }
-        let codes: Vec<String> = now.into_iter().map(|alert| alert.code).collect();
-        for code in active.iter().filter(|code| !codes.contains(code)) {
-            info!(alert = code, "alert cleared");
-        }
-        active = codes;
+        alarms.look(&snapshot, watch.clock.moment()).await;
         tokio::time::sleep(LOOK).await;
         snapshot = watch.snapshot();
     }

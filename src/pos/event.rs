@@ -6,6 +6,7 @@ use super::sale_state::{SaleFacts, SaleState};
 use crate::fiscal::{DeviceIdentity, KraDateTime, Label, Registration};
 use crate::gateway::ports::{DeviceNews, Event, Happened, Sale};
 use crate::queue::{Status, Words};
+use crate::status::Alert;
 
 /// What the telling needs beside the event.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +31,8 @@ struct Body<'a> {
     advice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<DeviceBody<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alert: Option<&'a Alert>,
 }
 
 #[derive(Serialize)]
@@ -61,8 +64,13 @@ impl EventTold<'_> {
             amount: None,
             advice: None,
             device: None,
+            alert: None,
         };
         let body = match &event.what {
+            Happened::Alert(change) => {
+                let what = if change.raised { "raised" } else { "cleared" };
+                Body { r#type: format!("alert.{what}"), alert: Some(&change.alert), ..bare }
+            }
             Happened::Device(news) => {
                 let device = device_body(news);
                 Body { r#type: format!("device.{}", device.status), device: Some(device), ..bare }

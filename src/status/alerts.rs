@@ -2,14 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, RefusedSale, Snapshot, advice};
-use crate::queue::Status;
+use super::{About, AlertKey, RefusedSale, Snapshot, advice};
+use crate::queue::{Seq, Status};
 
 /// A condition that somebody must act on.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Alert {
     /// A stable word.
     pub code: String,
+    /// The running number of the sale that it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<Seq>,
     /// What it is, and what to do.
     pub message: String,
 }
@@ -33,10 +36,29 @@ pub fn degraded(alerts: &[Alert]) -> bool {
     alerts.iter().any(|alert| DEGRADING.contains(&alert.code.as_str()))
 }
 
+impl Alert {
+    /// What tells it from others.
+    pub fn key(&self) -> AlertKey {
+        AlertKey { code: self.code.clone(), about: self.about }
+    }
+}
+
+/// The active alerts as they are told: each refused sale that the snapshot shows is an alert of its own.
+pub fn alerts_one_by_one(snapshot: &Snapshot) -> Vec<Alert> {
+    let refused = snapshot.queue.refused.iter().map(|sale| Alert {
+        code: REJECTED.to_owned(),
+        about: Some(sale.id),
+        message: format!("KRA refused a sale for good. {}", refusal(sale)),
+    });
+    let others = alerts(snapshot).into_iter().filter(|alert| alert.code != REJECTED);
+    others.chain(refused).collect()
+}
+
 /// The active alerts, those first that stop the drain.
 pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     let mut active = Vec::new();
-    let mut raise = |code: &str, message: String| active.push(Alert { code: code.to_owned(), message });
+    let mut raise =
+        |code: &str, message: String| active.push(Alert { code: code.to_owned(), about: None, message });
     if !snapshot.store.works {
         raise(
             "store_failed",
@@ -62,7 +84,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         raise("kra_down", "KRA cannot be reached: sales are kept and sent when it is back".to_owned());
     }
     if snapshot.queue.rejected > 0 {
-        raise("rejected", refusals(snapshot.queue.rejected, &snapshot.queue.refused));
+        raise(REJECTED, refusals(snapshot.queue.rejected, &snapshot.queue.refused));
     }
     if snapshot.queue.parked > 0 {
         let n = snapshot.queue.parked;
@@ -77,7 +99,13 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     }
     if snapshot.queue.oldest_age_seconds > snapshot.offline_warn_seconds {
         let hours = snapshot.queue.oldest_age_seconds / 3600;
-        raise("offline", format!("the oldest unsent sale has waited for {hours} hours"));
+        raise(
+            "offline",
+            format!(
+                "the oldest unsent sale has waited for {hours} hours: see what is in its way with `etims-gateway status`, and \
+                 check this till's line"
+            ),
+        );
     }
     if snapshot.store.free_bytes < snapshot.store.min_free_bytes {
         raise("disk_low", "the disk is nearly full: new sales are refused until there is room".to_owned());
@@ -95,6 +123,8 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     active
 }
 
+/// The code of an alert about refused sales.
+const REJECTED: &str = "rejected";
 /// Refused sales that one alert describes; the others are counted.
 const DESCRIBED: usize = 3;
 
@@ -103,18 +133,8 @@ fn refusals(count: u64, oldest: &[RefusedSale]) -> String {
     let mut text = format!("KRA refused {count} sale(s) for good.");
     let described = oldest.iter().take(DESCRIBED);
     for refused in described {
-        let RefusedSale { trd_invc_no, temp_receipt_no, accepted_at, tot_amt, kra_message, .. } = refused;
-        let code = refused.result_cd.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
-        let field = refused.field.as_ref().map(|field| format!(" (field {field})")).unwrap_or_default();
-        let about = About {
-            trader_ref: trd_invc_no,
-            temporary_receipt_no: temp_receipt_no,
-            running_number: refused.id,
-        };
-        let advice = advice(Status::Rejected, about).unwrap_or_default();
-        text.push_str(&format!(
-            " Sale {trd_invc_no}, slip {temp_receipt_no} of {accepted_at} over {tot_amt}: {code}{kra_message}{field}. {advice}"
-        ));
+        text.push(' ');
+        text.push_str(&refusal(refused));
     }
     let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(oldest.len().min(DESCRIBED));
     if more > 0 {
@@ -123,10 +143,22 @@ fn refusals(count: u64, oldest: &[RefusedSale]) -> String {
     text
 }
 
+fn refusal(refused: &RefusedSale) -> String {
+    let RefusedSale { trd_invc_no, temp_receipt_no, accepted_at, tot_amt, kra_message, .. } = refused;
+    let code = refused.result_cd.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
+    let field = refused.field.as_ref().map(|field| format!(" (field {field})")).unwrap_or_default();
+    let about =
+        About { trader_ref: trd_invc_no, temporary_receipt_no: temp_receipt_no, running_number: refused.id };
+    let advice = advice(Status::Rejected, about).unwrap_or_default();
+    format!(
+        "Sale {trd_invc_no}, slip {temp_receipt_no} of {accepted_at} over {tot_amt}: {code}{kra_message}{field}. {advice}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{DeviceSnapshot, KraSnapshot, StoreSnapshot};
+    use crate::status::{DeviceSnapshot, KraSnapshot, QueueSnapshot, StoreSnapshot};
 
     fn well() -> Snapshot {
         Snapshot {
@@ -180,6 +212,18 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(text.contains("\"replaces\":\"A-1\"") && !text.contains("more"), "{text}");
+        let told = alerts_one_by_one(&Snapshot {
+            queue: QueueSnapshot {
+                rejected: 2,
+                refused: vec![sale(1), sale(2)],
+                parked: 1,
+                ..QueueSnapshot::default()
+            },
+            ..well()
+        });
+        let keys: Vec<_> = told.iter().map(|alert| (alert.code.as_str(), alert.about)).collect();
+        assert_eq!(keys, [("parked", None), ("rejected", Some(1)), ("rejected", Some(2))]);
+        assert!(told[2].message.contains("A-2") && !told[2].message.contains("A-1"), "{told:?}");
         let text = refusals(7, &[sale(1), sale(2), sale(3), sale(4)]);
         assert!(text.contains("A-3") && !text.contains("A-4") && text.contains("And 4 more"), "{text}");
     }

@@ -199,7 +199,7 @@ pub(super) fn to_json(body: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(body).expect("texts and numbers are always JSON")
 }
 
-fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, UnreadableBody> {
+pub(super) fn from_json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, UnreadableBody> {
     serde_json::from_slice(bytes).map_err(|error| UnreadableBody(error.to_string()))
 }
 

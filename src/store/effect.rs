@@ -9,6 +9,8 @@ use crate::store::record::Malformed;
 pub enum Effect {
     /// Nothing.
     None,
+    /// The alerts that stand from here on are in the body: the latest such record is kept at hand.
+    Alerts,
     /// A document was accepted.
     Document {
         /// The register's own number for it, at most [`KEY_MAX`](crate::store::KEY_MAX) bytes; known ones are not written again.
@@ -150,6 +152,7 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
             encode_series(out, *next, last.as_ref());
         }
         Effect::Hardware => out.put_u8(16),
+        Effect::Alerts => out.put_u8(17),
     }
 }
 
@@ -176,6 +179,7 @@ pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
             Effect::Series { next, last }
         }
         16 => Effect::Hardware,
+        17 => Effect::Alerts,
         _ => return Err(Malformed("an unknown effect")),
     })
 }

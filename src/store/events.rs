@@ -1,15 +1,18 @@
 //! The journal as a log of events: which records tell somebody something, and what.
 
+use super::alert_body::{read_alert, write_alert};
 use super::bodies::{self, InitStep, OutcomeRead};
 use super::ledger::JournalLedger;
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::sale_body::read_sale;
 use super::{Cursor, Effect, Kind, ReadError, Record};
-use crate::gateway::ports::{DeviceNews, Event, EventLog, EventPage, Happened, LedgerError, Sale};
+use crate::gateway::ports::{AlertLog, DeviceNews, Event, EventLog, EventPage, Happened, LedgerError, Sale};
 use crate::queue::{Seq, Status};
+use crate::status::{AlertChange, AlertKey};
 
 /// The kinds among which events are found.
-const KINDS: &[Kind] = &[Kind::Admin, Kind::Foreign, Kind::Init, Kind::Outcome, Kind::Registration];
+const KINDS: &[Kind] =
+    &[Kind::Admin, Kind::Event, Kind::Foreign, Kind::Init, Kind::Outcome, Kind::Registration];
 
 impl EventLog for JournalLedger {
     fn last_record(&self) -> Seq {
@@ -32,6 +35,23 @@ impl EventLog for JournalLedger {
 
     async fn events(&self, after: Seq, most: usize) -> Result<EventPage, LedgerError> {
         self.reading(move |reader| reader.events(after, most)).await
+    }
+}
+
+impl AlertLog for JournalLedger {
+    async fn record_alert(&self, change: &AlertChange, standing: &[AlertKey]) -> Result<(), LedgerError> {
+        let body = write_alert(change, standing);
+        self.commit(vec![self.record_of(Kind::Event, Effect::Alerts, body)]).await.map(|_| ())
+    }
+
+    async fn standing_alerts(&self) -> Result<Vec<AlertKey>, LedgerError> {
+        let Some(at) = self.store().latest(Kind::Event) else { return Ok(Vec::new()) };
+        self.reading(move |reader| {
+            let record = reader.record(at)?;
+            let (_, standing) = read_alert(&record.body).map_err(|error| body_failed(record.seq, &error))?;
+            Ok(standing)
+        })
+        .await
     }
 }
 
@@ -69,6 +89,10 @@ impl Reader {
     fn happened(&self, record: &Record) -> Result<Option<Happened>, LedgerError> {
         let unreadable = |error| body_failed(record.seq, &error);
         Ok(match (record.kind, &record.effect) {
+            (_, Effect::Alerts) => {
+                let (change, _) = read_alert(&record.body).map_err(unreadable)?;
+                Some(Happened::Alert(Box::new(change)))
+            }
             (_, Effect::Moved { status: Status::Pending, .. }) => None,
             (_, Effect::Moved { document, .. }) => {
                 Some(Happened::Sale(Box::new(self.sale_then(*document, record)?)))

@@ -23,14 +23,18 @@ pub(crate) struct Placed<'a> {
 pub(crate) const fn subject(effect: &Effect) -> Option<Seq> {
     match effect {
         Effect::Bound { document, .. } | Effect::Moved { document, .. } => Some(*document),
-        Effect::None | Effect::Document { .. } | Effect::Hardware | Effect::Series { .. } => None,
+        Effect::None
+        | Effect::Alerts
+        | Effect::Document { .. }
+        | Effect::Hardware
+        | Effect::Series { .. } => None,
     }
 }
 
 /// The document after the record. `None`: the record changes none, or one that is not there (finished, in a replay).
 pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
     match placed.effect {
-        Effect::None | Effect::Hardware | Effect::Series { .. } => None,
+        Effect::None | Effect::Alerts | Effect::Hardware | Effect::Series { .. } => None,
         Effect::Document { key, content, queued } => Some(Entry {
             seq: placed.seq,
             key: key.clone(),

@@ -37,6 +37,7 @@
 //! Retention (RETIRE, CARRY), compression, compaction of sled, the reserve for a full disk, and salvage.
 
 mod admin_body;
+mod alert_body;
 pub mod api_log;
 mod bodies;
 mod bucket;

@@ -321,6 +321,7 @@ mod tests {
         ];
         prop_oneof![
             Just(Effect::None),
+            Just(Effect::Alerts),
             Just(Effect::Hardware),
             ("[ -~]{1,50}", any::<[u8; 32]>(), any::<bool>())
                 .prop_map(|(key, content, queued)| Effect::Document { key, content, queued }),

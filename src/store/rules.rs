@@ -62,9 +62,11 @@ pub(crate) fn judge_step(
                 },
             }
         }
-        Effect::None | Effect::Document { .. } | Effect::Hardware | Effect::Series { .. } => {
-            Ok((false, bound, None))
-        }
+        Effect::None
+        | Effect::Alerts
+        | Effect::Document { .. }
+        | Effect::Hardware
+        | Effect::Series { .. } => Ok((false, bound, None)),
     }
 }
 

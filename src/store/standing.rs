@@ -41,7 +41,7 @@ impl Default for Standing {
 
 /// Whether the latest record of this sort is always at hand.
 const fn is_pinned(kind: Kind, effect: &Effect) -> bool {
-    matches!(effect, Effect::Hardware)
+    matches!(effect, Effect::Alerts | Effect::Hardware)
         || matches!(kind, Kind::Genesis | Kind::Init | Kind::Registration | Kind::Checkpoint | Kind::Retire)
 }
 
@@ -61,7 +61,11 @@ impl Standing {
             Effect::Series { next, last } => {
                 self.series = SeriesState { next: *next, last: last.clone() };
             }
-            Effect::None | Effect::Hardware | Effect::Bound { .. } | Effect::Moved { .. } => {}
+            Effect::None
+            | Effect::Alerts
+            | Effect::Hardware
+            | Effect::Bound { .. }
+            | Effect::Moved { .. } => {}
         }
     }
 

@@ -238,8 +238,9 @@ impl Store {
         self.shared().series()
     }
 
-    /// The latest GENESIS, INIT, REGISTRATION, CHECKPOINT or RETIRE, and of ADMIN the latest with
-    /// [`Effect::Hardware`](crate::store::Effect::Hardware); others are not kept at hand.
+    /// The latest GENESIS, INIT, REGISTRATION, CHECKPOINT or RETIRE, of ADMIN the latest with
+    /// [`Effect::Hardware`](crate::store::Effect::Hardware), and of EVENT the latest with
+    /// [`Effect::Alerts`](crate::store::Effect::Alerts); others are not kept at hand.
     pub fn latest(&self, kind: Kind) -> Option<Located> {
         self.shared().latest(kind)
     }

@@ -9,6 +9,7 @@ mod kra;
 mod sale;
 mod till;
 
+mod alerts;
 mod api_log;
 mod commands;
 mod config;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use crate::follower::Follower;
 use crate::harness::{BHF_ID, SERIAL, Shop, TIN, files_below, on_both_wires};
 use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
 use crate::sale::sale_with;
@@ -79,6 +80,9 @@ fn stay_where_they_belong(wire: Wire) {
         till.post_text("/api/sales/", &format!("{{\"custNm\":\"{name}\",\"{tin}\":{mobile}")),
     );
     hear("an unknown field", till.post("/api/sales/", &sale_with("BAD", json!({ "custName": name }))));
+    let events = Follower::from_the_first(&till).until(|event| event.kind() == "alert.raised");
+    assert!(events.iter().any(|event| event.kind() == "sale.rejected"), "{events:#?}");
+    said.push(("the events".to_owned(), format!("{events:?}").into_bytes()));
     for (what, text) in &said {
         expect_none(what, text, &[key]);
         expect_none(what, text, &CUSTOMER);

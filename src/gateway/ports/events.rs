@@ -5,6 +5,7 @@ use std::future::Future;
 use super::{LedgerError, Sale};
 use crate::fiscal::{DeviceIdentity, Registration};
 use crate::queue::{Seq, Words};
+use crate::status::{AlertChange, AlertKey};
 
 /// The signed log as a log of events. An event is a record that tells somebody something: its id is the record's running
 /// number, so ids only grow, are never given twice, and survive every restart.
@@ -24,6 +25,25 @@ pub trait EventLog: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read. Damage is no error here: it is passed over, and the page says what was lost.
     fn events(&self, after: Seq, most: usize) -> impl Future<Output = Result<EventPage, LedgerError>> + Send;
+}
+
+/// The alerts in the log.
+pub trait AlertLog: Send + Sync + 'static {
+    /// Commits an alert that begins or is over, and all that stand from then on.
+    ///
+    /// # Errors
+    /// It was not recorded.
+    fn record_alert(
+        &self,
+        change: &AlertChange,
+        standing: &[AlertKey],
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// The alerts that stand after the last such change.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn standing_alerts(&self) -> impl Future<Output = Result<Vec<AlertKey>, LedgerError>> + Send;
 }
 
 /// A part of the log.
@@ -51,6 +71,8 @@ pub struct Event {
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Happened {
+    /// A condition that somebody must act on begins, or is over.
+    Alert(Box<AlertChange>),
     /// The device stands differently with KRA.
     Device(Box<DeviceNews>),
     /// A sale is no longer pending, or was closed; as it stood then.

@@ -13,7 +13,7 @@ mod store_health;
 pub use api_log::{ApiLog, LogPage};
 pub use authority::{About, Authority, Initialised};
 pub use clock::Clock;
-pub use events::{DeviceNews, Event, EventLog, EventPage, Happened};
+pub use events::{AlertLog, DeviceNews, Event, EventLog, EventPage, Happened};
 pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};

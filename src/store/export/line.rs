@@ -128,7 +128,8 @@ pub(super) fn time(wall_ms: i64) -> Option<String> {
 fn effect(effect: &Effect, used: Option<u64>) -> Option<Value> {
     let last = |last: &LastAccepted| json!({ "invcNo": last.number, "rcptSign": last.sign, "document": last.document });
     Some(match effect {
-        Effect::None => return None,
+        // What the content says is all there is to it.
+        Effect::Alerts | Effect::None => return None,
         Effect::Hardware => json!({ "hardware": "from here on, what the content names" }),
         Effect::Document { key, content, queued } => {
             json!({ "accepted": key, "requestHash": HEXLOWER.encode(content), "forKra": queued })
