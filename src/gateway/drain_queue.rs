@@ -73,7 +73,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     () = &mut stop => return Ok(()),
                 }
                 while let Some(asked) = orders.take() {
-                    self.obey(&mut drain, asked).await?;
+                    tokio::select! {
+                        obeyed = self.obey(&mut drain, asked) => obeyed?,
+                        () = &mut stop => return Ok(()),
+                    }
                 }
                 continue;
             };
@@ -97,7 +100,12 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 && let Some(asked) = orders.take()
             {
                 drain.put_off(&action);
-                self.obey(&mut drain, asked).await?;
+                let unsent = drain.unsent();
+                tokio::select! {
+                    obeyed = self.obey(&mut drain, asked) => obeyed?,
+                    // What it has written so far holds; the rest is asked for again.
+                    () = &mut stop => return self.free_unsent(unsent).await,
+                }
                 event = Event::Woken;
                 continue;
             }
@@ -263,7 +271,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     }
 
     /// The exact bytes that a sale is sent as under this number.
-    fn freeze(&self, sale: &Sale, number: u64) -> Bound {
+    pub(super) fn freeze(&self, sale: &Sale, number: u64) -> Bound {
         let now = self.clock.kra_now();
         let sold_at = self.sold_at(sale, now);
         let confirmed_at = if self.rules.time_of_sending { now } else { sold_at };

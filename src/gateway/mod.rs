@@ -8,6 +8,7 @@ mod progress;
 mod raise_alerts;
 mod register_device;
 mod registrar;
+mod series;
 mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
@@ -17,4 +18,5 @@ pub use progress::{Progress, Sight};
 pub use raise_alerts::Alarms;
 pub use register_device::{Registered, expect_device, finish_registration};
 pub use registrar::{Asks, Registering, Registrar};
+pub use series::{BoundDocument, SeriesBooks};
 pub use watch_health::{Shown, Watch};

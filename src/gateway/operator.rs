@@ -1,12 +1,11 @@
 //! Where technicians hand their commands to the drain, and how it carries them out between its actions.
 
-use std::fmt;
-
 use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
 use super::drain_queue::Drainer;
 use super::ports::{Acted, Authority, Clock, Ledger, LedgerError, Registry};
+use super::series::SeriesBooks;
 use crate::queue::drain::Drain;
 use crate::queue::{Command, Declined};
 
@@ -32,7 +31,7 @@ pub struct Order {
 
 impl Order {
     /// As it is recorded.
-    fn acted(&self) -> Acted {
+    pub(super) fn acted(&self) -> Acted {
         let Self { command, reason, who } = self;
         Acted { act: command.word().to_owned(), reason: reason.clone(), who: who.clone() }
     }
@@ -50,16 +49,11 @@ pub struct Orders {
     next: Option<Asked>,
 }
 
-/// An order, and who waits for its answer.
-pub(super) struct Asked {
-    order: Order,
-    told: oneshot::Sender<Result<String, Declined>>,
-}
-
-impl fmt::Debug for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.order.fmt(f)
-    }
+/// What is asked for, and who waits for the answer.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Order(Order, oneshot::Sender<Result<String, Declined>>),
+    Series(oneshot::Sender<Result<SeriesBooks, Declined>>),
 }
 
 impl Operator {
@@ -78,8 +72,22 @@ impl Operator {
         if order.reason.as_ref().is_some_and(|reason| reason.len() > REASON_MAX) {
             return Err(Declined::NotAllowed(format!("the reason is longer than {REASON_MAX} bytes")));
         }
+        if order.command.needs_reason() && order.reason.as_ref().is_none_or(|reason| reason.trim().is_empty())
+        {
+            return Err(Declined::NotAllowed("say why, with --reason: it is recorded".to_owned()));
+        }
         let (told, answer) = oneshot::channel();
-        self.0.send(Asked { order, told }).await.map_err(|_| Declined::Stopping)?;
+        self.0.send(Asked::Order(order, told)).await.map_err(|_| Declined::Stopping)?;
+        answer.await.unwrap_or(Err(Declined::Stopping))
+    }
+
+    /// Both books of the series side by side, KRA's looked up now.
+    ///
+    /// # Errors
+    /// The gateway is stopping, or its store failed.
+    pub async fn series(&self) -> Result<SeriesBooks, Declined> {
+        let (told, answer) = oneshot::channel();
+        self.0.send(Asked::Series(told)).await.map_err(|_| Declined::Stopping)?;
         answer.await.unwrap_or(Err(Declined::Stopping))
     }
 }
@@ -106,7 +114,15 @@ impl Orders {
 impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// Carries out one order and answers it.
     pub(super) async fn obey(&self, drain: &mut Drain, asked: Asked) -> Result<(), LedgerError> {
-        let Asked { order, told } = asked;
+        let (order, told) = match asked {
+            Asked::Order(order, told) => (order, told),
+            Asked::Series(told) => {
+                let books = self.series_books(drain).await?;
+                // Whoever asked may have gone.
+                let _ = told.send(Ok(books));
+                return Ok(());
+            }
+        };
         let answer = match self.carry_out_order(drain, &order).await {
             Ok(answer) => answer,
             Err(LedgerError::Stopping) => Err(Declined::Stopping),
@@ -144,6 +160,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             Ok(act) => act,
             Err(declined) => return Ok(Err(declined)),
         };
+        if let Command::AdoptSeries(named) = command {
+            return self.adopt_series(drain, order, *named).await;
+        }
         let moved = document.zip(subject.as_ref().map(|subject| subject.standing));
         let rulings: Vec<_> = moved
             .zip(act.ruling.as_ref())

@@ -62,6 +62,9 @@ impl Settlement {
 /// What a person asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// Take over KRA's books behind a stopped series; `Some`: go on with this number, where KRA cannot be asked or named
+    /// it.
+    AdoptSeries(Option<u64>),
     /// Set this document aside, until it is retried or settled.
     Park(Seq, Seen),
     /// Try this document again: parked or refused, it waits anew; in doubt or without its proof, it is looked up now.
@@ -79,13 +82,19 @@ impl Command {
             Self::Park(document, seen) | Self::Retry(document, seen) | Self::Settle(document, seen, _) => {
                 Some((*document, *seen))
             }
-            Self::RetryAll => None,
+            Self::AdoptSeries(_) | Self::RetryAll => None,
         }
+    }
+
+    /// Whether a person must say why.
+    pub const fn needs_reason(&self) -> bool {
+        matches!(self, Self::AdoptSeries(_) | Self::Settle(..))
     }
 
     /// The word for it in records.
     pub const fn word(&self) -> &'static str {
         match self {
+            Self::AdoptSeries(_) => "series-adopt",
             Self::Park(..) => "park",
             Self::Retry(..) => "retry",
             Self::RetryAll => "retry-all",

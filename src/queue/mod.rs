@@ -13,6 +13,7 @@
 //! What survives a power cut is in the log: acceptance, BIND before the first byte, outcomes. What is only here (the
 //! breaker, pauses, who stepped aside) is found out again after a start.
 
+pub mod adoption;
 mod alike;
 mod backoff;
 mod command;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bodies::to_json;
 use crate::gateway::ports::Acted;
+use crate::queue::adoption::Outcome;
 use crate::queue::{Seen, Seq};
 
 /// What a person did; also in the OUTCOME that came of it.
@@ -36,6 +37,26 @@ struct SeenBody {
     unsure_sends: u32,
 }
 
+/// FOREIGN: an invoice in our series that somebody else made, and who took it over.
+#[derive(Debug, Serialize)]
+struct ForeignBody<'a> {
+    invoice_no: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trader_ref: Option<&'a str>,
+    adopted_by: ActedBody,
+}
+
+/// ADMIN, where the series was adopted.
+#[derive(Debug, Serialize)]
+struct AdoptionBody {
+    #[serde(flatten)]
+    acted: ActedBody,
+    next: u64,
+    strangers: u64,
+    found: u64,
+    missing: u64,
+}
+
 impl ActedBody {
     pub(super) fn of(acted: &Acted) -> Self {
         Self { act: acted.act.clone(), reason: acted.reason.clone(), who: acted.who.clone() }
@@ -54,4 +75,13 @@ pub(super) fn write_act(acted: &Acted, about: Option<(Seq, Seen)>) -> Vec<u8> {
         unsure_sends: seen.unsure_sends,
     });
     to_json(&ActBody { acted: ActedBody::of(acted), document: about.map(|(document, _)| document), seen })
+}
+
+pub(super) fn write_foreign(acted: &Acted, number: u64, trader_ref: Option<&str>) -> Vec<u8> {
+    to_json(&ForeignBody { invoice_no: number, trader_ref, adopted_by: ActedBody::of(acted) })
+}
+
+pub(super) fn write_adoption(acted: &Acted, outcome: &Outcome) -> Vec<u8> {
+    let Outcome { next, strangers, adopted, missing, .. } = *outcome;
+    to_json(&AdoptionBody { acted: ActedBody::of(acted), next, strangers, found: adopted, missing })
 }

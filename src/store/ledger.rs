@@ -11,12 +11,15 @@ use super::refusals::Refusals;
 use super::registry::read_device;
 use super::sale_body::write_sale;
 use super::secrets::Secrets;
-use super::{Binding, CommitError, Committed, Condition, Effect, Kind, NewRecord, Signer, Stamp, Store};
+use super::{
+    Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, NewRecord, Signer, Stamp, Store,
+};
 use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
     Acceptance, Acted, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place, Sale,
     StoreFacts, StoreHealth,
 };
+use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{NumberFate, Ruling, Subject, View};
 use crate::queue::{Seen, Seq, Status};
 
@@ -168,6 +171,19 @@ impl JournalLedger {
             binding,
         };
         self.record_of(Kind::Outcome, effect, bodies::write_outcome(ruling, acted))
+    }
+
+    /// False: a document no longer stands as said.
+    async fn commit_conditionally(
+        &self,
+        records: Vec<NewRecord>,
+        conditions: Vec<Condition>,
+    ) -> Result<bool, LedgerError> {
+        match self.store.commit_if(records, conditions).await {
+            Ok(_) => Ok(true),
+            Err(CommitError::Changed { .. } | CommitError::NoSuchDocument { .. }) => Ok(false),
+            Err(error) => Err(commit_failed(error)),
+        }
     }
 
     pub(super) async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, LedgerError> {
@@ -333,11 +349,46 @@ impl Ledger for JournalLedger {
         // All else about a document the drain alone changes, and it is the drain that asks.
         let conditions =
             expected.map(|(document, seen)| Condition { document, status: seen.status }).collect();
-        match self.store.commit_if(records, conditions).await {
-            Ok(_) => Ok(true),
-            Err(CommitError::Changed { .. } | CommitError::NoSuchDocument { .. }) => Ok(false),
-            Err(error) => Err(commit_failed(error)),
-        }
+        self.commit_conditionally(records, conditions).await
+    }
+
+    async fn signature_under(&self, number: u64) -> Result<Option<String>, LedgerError> {
+        self.reading(move |reader| reader.signature_under(number)).await
+    }
+
+    async fn write_finding(
+        &self,
+        acted: &Acted,
+        finding: &Finding,
+        bound: Option<Bound>,
+    ) -> Result<bool, LedgerError> {
+        let (records, condition) = match finding {
+            Finding::Foreign { number, trader_ref, signature } => {
+                let sign = signature.clone().unwrap_or_default();
+                let last = LastAccepted { number: *number, sign, document: None };
+                let effect = Effect::Series { next: number.saturating_add(1), last: Some(last) };
+                let body = admin_body::write_foreign(acted, *number, trader_ref.as_deref());
+                (vec![self.record_of(Kind::Foreign, effect, body)], None)
+            }
+            Finding::Ours { document, standing, ruling, .. } => {
+                let bind = bound.map(|bound| self.bind_record(*document, &bound));
+                let outcome = self.outcome_record(*document, ruling, Some(acted));
+                (bind.into_iter().chain([outcome]).collect(), Some((*document, standing.status)))
+            }
+            Finding::Released(document, standing, ruling) => {
+                let outcome = self.outcome_record(*document, ruling, Some(acted));
+                (vec![outcome], Some((*document, standing.status)))
+            }
+        };
+        let conditions = condition.map(|(document, status)| Condition { document, status });
+        self.commit_conditionally(records, conditions.into_iter().collect()).await
+    }
+
+    async fn set_series(&self, acted: &Acted, outcome: &Outcome) -> Result<(), LedgerError> {
+        let last = outcome.last.clone().map(|(number, sign)| LastAccepted { number, sign, document: None });
+        let effect = Effect::Series { next: outcome.next, last };
+        let body = admin_body::write_adoption(acted, outcome);
+        self.commit(vec![self.record_of(Kind::Admin, effect, body)]).await.map(|_| ())
     }
 
     fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static {

@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use super::bodies::{self, OutcomeRead};
 use super::sale_body::{UnreadableBody, read_sale};
-use super::{Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
+use super::{Binding, Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
 use crate::fiscal::temporary_receipt_no;
 use crate::gateway::ports::{LedgerError, OpenRefusal, Sale};
 use crate::queue::drain::{Subject, View, Waiting};
 use crate::queue::{Seen, Seq, Status};
+
+/// Records of one step backwards.
+const PAGE: usize = 256;
 
 /// One read, at one time.
 pub(super) struct Reader {
@@ -82,6 +85,35 @@ impl Reader {
             unsure_sends: entry.unsure_sends,
         };
         Ok(Some(Subject { standing, words }))
+    }
+
+    /// KRA's signature under this number, as our books have it. The last one is at hand; older ones are looked for in the
+    /// journal, from its end.
+    pub(super) fn signature_under(&self, number: u64) -> Result<Option<String>, LedgerError> {
+        let series = self.store.series();
+        if let Some(last) = series.last.filter(|last| last.number == number) {
+            return Ok(Some(last.sign));
+        }
+        let mut before = None;
+        loop {
+            let records =
+                self.store.records_before(before, None, PAGE).map_err(|error| read_failed(&error))?;
+            for record in &records {
+                match &record.effect {
+                    Effect::Moved { binding: Binding::Used { sign }, .. } if record.used == Some(number) => {
+                        return Ok(Some(sign.clone()));
+                    }
+                    Effect::Series { last: Some(last), .. } if last.number == number => {
+                        return Ok(Some(last.sign.clone()));
+                    }
+                    _ => {}
+                }
+            }
+            match records.last() {
+                Some(oldest) => before = Some(oldest.seq),
+                None => return Ok(None),
+            }
+        }
     }
 
     pub(super) fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {

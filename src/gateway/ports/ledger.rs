@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Acted, Bound, Sale};
 use crate::fiscal::{Amount, Invoice, TraderRef};
+use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{Ruling, Subject, View};
 use crate::queue::{Seen, Seq, Status, Words};
 
@@ -116,6 +117,38 @@ pub trait Ledger: Send + Sync + 'static {
         about: Option<(Seq, Seen)>,
         rulings: &[(Seq, Seen, Ruling)],
     ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+
+    /// The signature that KRA gave under this number as our books have it, empty where it gave none; `None`: our books do not
+    /// know the number.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn signature_under(
+        &self,
+        number: u64,
+    ) -> impl Future<Output = Result<Option<String>, LedgerError>> + Send;
+
+    /// Commits what was found in KRA's books while a person adopts the series; `bound`: what a document of ours is bound to
+    /// in the same commit. False: it no longer stands as said, and nothing was written.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn write_finding(
+        &self,
+        acted: &Acted,
+        finding: &Finding,
+        bound: Option<Bound>,
+    ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+
+    /// Commits where the series goes on, and who said so.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn set_series(
+        &self,
+        acted: &Acted,
+        outcome: &Outcome,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
     /// Resolves once this document is no longer pending, or the outcome of a try is there. To be called before the
     /// document is looked at, so that nothing is missed.

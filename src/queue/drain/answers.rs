@@ -79,6 +79,9 @@ impl Drain {
                     return self.in_doubt_by_contradiction(now, &standing, words);
                 }
                 self.stop(number, format!("we sent invoice number {number}, KRA expects {expected}"));
+                if let Some(stopped) = &mut self.stopped {
+                    stopped.expected = Some(expected);
+                }
                 self.definite_for_now(now, &standing, words, 0)
             }
             Verdict::Refused(words) => self.definite(now, &standing, Afterwards::Reject(words), dice),

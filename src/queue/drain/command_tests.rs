@@ -116,7 +116,6 @@ fn a_doubt_is_a_persons_to_settle_only_where_kras_books_cannot() {
     use Settlement::{Accepted, Elsewhere, NotAccepted};
     let standing = seen(Status::Pending, Some(4), 1);
     let doubt = Doubt::new(DOCUMENT, 4, Moment(0), Moment(0));
-    let stopped = Stopped { number: 4, document: Some(DOCUMENT), expected: None, why: "no proof".to_owned() };
     let after = |minutes: u32| Moment(0).after(MINUTE * minutes);
     type Change = fn(&mut Drain);
     let rows: [(&str, Change, Moment, [&str; 3]); 7] = [
@@ -131,14 +130,14 @@ fn a_doubt_is_a_persons_to_settle_only_where_kras_books_cannot() {
         ("no look-up", |it| it.no_look_up = true, after(4), ["settled Used", "settled Released", "-"]),
         (
             "unprovable",
-            |it| it.stopped.as_mut().unwrap().document = Some(DOCUMENT),
+            |it| it.stop(4, "no proof".to_owned()),
             after(4),
             ["settled Used", "settled Released", "-"],
         ),
         (
             "stopped, and absent too early",
             |it| {
-                it.stopped.as_mut().unwrap().document = Some(DOCUMENT);
+                it.stop(4, "no proof".to_owned());
                 it.doubt.as_mut().unwrap().absent_at = Some(Moment(0).after(MINUTE * 3));
             },
             after(5),
@@ -147,7 +146,7 @@ fn a_doubt_is_a_persons_to_settle_only_where_kras_books_cannot() {
         (
             "stopped, and absent",
             |it| {
-                it.stopped.as_mut().unwrap().document = Some(DOCUMENT);
+                it.stop(4, "no proof".to_owned());
                 it.doubt.as_mut().unwrap().absent_at = Some(Moment(0).after(MINUTE * 4));
             },
             after(5),
@@ -157,7 +156,6 @@ fn a_doubt_is_a_persons_to_settle_only_where_kras_books_cannot() {
     for (what, change, now, expected) in rows {
         let mut machine = drain();
         machine.doubt = Some(doubt.clone());
-        machine.stopped = Some(Stopped { document: None, ..stopped.clone() });
         change(&mut machine);
         let found = [Accepted, Elsewhere, NotAccepted]
             .map(|it| said(judged(&machine, now, &Command::Settle(DOCUMENT, standing, it))));

@@ -51,7 +51,10 @@ impl Drain {
     /// Why not.
     pub fn judge(&self, now: Moment, command: &Command, subject: Option<&Subject>) -> Result<Act, Declined> {
         let Some((document, seen)) = command.document() else {
-            return Ok(Act { ruling: None, said: "every hold and pause is ended" });
+            return match command {
+                Command::AdoptSeries(next) => self.judge_adoption(*next),
+                _ => Ok(Act { ruling: None, said: "every hold and pause is ended" }),
+            };
         };
         let subject = subject.ok_or(Declined::Unknown)?;
         if self.on_the_line() == Some(document) {
@@ -63,9 +66,41 @@ impl Drain {
         let case = Case { machine: self, now, document, subject };
         match command {
             Command::Park(..) => case.park(),
-            Command::Retry(..) | Command::RetryAll => case.retry(),
+            Command::AdoptSeries(_) | Command::Retry(..) | Command::RetryAll => case.retry(),
             Command::Settle(_, _, settlement) => case.settle(*settlement),
         }
+    }
+
+    fn judge_adoption(&self, next: Option<u64>) -> Result<Act, Declined> {
+        let Some(stopped) = &self.stopped else {
+            return refuse("the series is not stopped: there is nothing to adopt");
+        };
+        match next {
+            Some(next) if !self.no_look_up && stopped.expected != Some(next) => refuse(
+                "a number is taken from a person only where KRA has no look-up function, or has itself said that it expects \
+                 that number: leave --next out, and KRA's books are walked",
+            ),
+            Some(0) => refuse("numbers begin with 1"),
+            None if self.no_look_up => {
+                refuse("this KRA has no function to look up invoices: name the next number with --next")
+            }
+            _ => Ok(Act { ruling: None, said: "the series is adopted" }),
+        }
+    }
+
+    /// Whether nothing that was sent for this document can land any more, if KRA's books do not have it.
+    pub fn landed(&self, now: Moment, document: Seq) -> bool {
+        let doubt = self.doubt.as_ref().filter(|doubt| doubt.document == document);
+        let sent = doubt.map_or(self.started, |doubt| doubt.last_sent);
+        now.since(sent) >= self.policy.request_timeout.saturating_mul(2)
+    }
+
+    /// The series goes on behind KRA's books; `named`: with a number that they cannot prove.
+    pub fn adopted(&mut self, named: bool) {
+        self.stopped = None;
+        self.doubt = None;
+        self.unsent = None;
+        self.series = if named { Series::Proven } else { Series::Unproven };
     }
 
     /// What a parked document becomes when everything is retried.
@@ -76,6 +111,7 @@ impl Drain {
     /// What was asked for is on disk: the machine goes on from there.
     pub fn obey(&mut self, now: Moment, command: &Command, act: &Act) {
         match command {
+            Command::AdoptSeries(_) => {}
             Command::RetryAll => self.retry_now(now),
             Command::Park(document, _) | Command::Settle(document, ..) => self.gone(*document),
             Command::Retry(document, seen) => {
@@ -199,7 +235,8 @@ impl Case<'_> {
     fn settle_doubt(&self, settlement: Settlement) -> Result<Act, Declined> {
         let machine = self.machine;
         let doubt = machine.doubt.as_ref().filter(|doubt| doubt.document == self.document);
-        let stopped = machine.stopped.as_ref().is_some_and(|stopped| stopped.document == Some(self.document));
+        // Nothing is asked while the series stands still: the look-up has said all it can.
+        let stopped = machine.stopped.is_some();
         let since = doubt.map_or(machine.started, |doubt| doubt.unanswered_since);
         if !machine.no_look_up && !stopped && self.now.since(since) < FAILED_LONG_ENOUGH {
             return refuse(
