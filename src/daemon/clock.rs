@@ -19,14 +19,19 @@ impl Clock for MachineClock {
     }
 
     fn wall_ms(&self) -> i64 {
-        match SystemTime::now().duration_since(UNIX_EPOCH) {
-            Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
-        }
+        wall_ms(SystemTime::now())
     }
 
     fn synchronised(&self) -> bool {
         synchronised()
+    }
+}
+
+/// A wall clock's time in milliseconds since 1970.
+pub(super) fn wall_ms(at: SystemTime) -> i64 {
+    match at.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |millis| -millis),
     }
 }
 

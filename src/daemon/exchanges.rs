@@ -5,19 +5,44 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::debug;
 
-use super::clock::MachineClock;
+use super::clock::{MachineClock, wall_ms};
 use crate::fiscal::KraDateTime;
 use crate::gateway::ports::Clock;
+use crate::gateway::{LastExchange, Lookout, Skew};
 use crate::kra::{Exchange, Observer};
+use crate::status::Counters;
 use crate::store::api_log::{ExchangeLog, Row};
 use crate::wire::Function;
 
 /// Tells everybody who wants to know of an exchange. Waits for nothing.
-pub(super) fn observer(log: Arc<ExchangeLog>) -> Observer {
+pub(super) fn observer(log: Arc<ExchangeLog>, counters: Arc<Counters>, lookout: Arc<Lookout>) -> Observer {
     Box::new(move |exchange: &Exchange| {
         say(exchange);
+        count(exchange, &counters);
+        look(exchange, &lookout);
         log.put(row(exchange));
     })
+}
+
+fn count(exchange: &Exchange, counters: &Counters) {
+    let nothing_sent = exchange.function.is_none() || exchange.outcome == "not_sent";
+    counters.exchanged(function(exchange), exchange.outcome, (!nothing_sent).then_some(exchange.took));
+}
+
+fn look(exchange: &Exchange, lookout: &Lookout) {
+    let took_ms = millis(exchange.took);
+    let sent_ms = wall_ms(exchange.started_at);
+    let received_ms = sent_ms.saturating_add(i64::try_from(took_ms).unwrap_or(i64::MAX));
+    let skew = |told: Option<i64>| told.map(|told| Skew::measured(told, sent_ms, received_ms));
+    let last = LastExchange {
+        ended: MachineClock.moment(),
+        function: function(exchange),
+        outcome: exchange.outcome,
+        result_cd: exchange.result_cd.clone(),
+        http_status: exchange.http_status,
+        took_ms,
+    };
+    lookout.exchange(last, skew(exchange.date), skew(exchange.result_dt));
 }
 
 fn function(exchange: &Exchange) -> &'static str {

@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod exchanges;
+mod process;
 mod run;
 mod sockets;
 mod tasks;

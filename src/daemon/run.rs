@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
 use super::clock::{MachineClock, stamp};
+use super::process::process;
 use super::sockets::{self, Sockets};
 use super::{exchanges, tasks, wiring};
 use crate::admin::AdminDesk;
@@ -20,8 +21,8 @@ use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
 use crate::gateway::ports::{ApiLog, Device, LedgerError, Registry};
 use crate::gateway::{
-    Asks, Drainer, Operator, Orders, Progress, Registering, Registrar, Taking, Watch, expect_device,
-    finish_registration,
+    Asks, Drainer, Instruments, Operator, Orders, Progress, Registering, Registrar, Taking, Watch,
+    expect_device, finish_registration,
 };
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
@@ -200,7 +201,14 @@ impl Parts {
         let ledger = JournalLedger::open(store, &settings.state_dir, stamp, &wiring::terms(settings))?;
         let ledger = Arc::new(ledger);
         let exchanges = Arc::new(ExchangeLog::open(&settings.state_dir, wiring::log_bounds(settings)));
-        let observer = exchanges::observer(Arc::clone(&exchanges));
+        let instruments = Instruments {
+            counters: Arc::default(),
+            lookout: Arc::default(),
+            exchanges: Arc::clone(&exchanges) as Arc<dyn ApiLog>,
+            process,
+        };
+        let (counters, lookout) = (Arc::clone(&instruments.counters), Arc::clone(&instruments.lookout));
+        let observer = exchanges::observer(Arc::clone(&exchanges), counters, lookout);
         let authority = Arc::new(Client::new(wiring::kra_settings(settings)?, observer)?);
         let progress = Arc::new(Progress::default());
         let clock = Arc::new(MachineClock);
@@ -209,6 +217,7 @@ impl Parts {
             authority: Arc::clone(&authority),
             clock: Arc::clone(&clock),
             progress: Arc::clone(&progress),
+            instruments,
             shown: wiring::shown(settings),
         });
         let (registrar, asks) = Registrar::new();
@@ -252,6 +261,7 @@ impl Parts {
                 ledger: Arc::clone(&self.ledger),
                 progress: Arc::clone(&self.progress),
                 clock: Arc::clone(&self.clock),
+                counters: Arc::clone(&self.watch.instruments.counters),
             },
             watch: Arc::clone(&self.watch),
             portal: settings.kra.portal.clone(),
@@ -266,7 +276,8 @@ impl Parts {
         });
         let Sockets { till, admin } = sockets::bind(settings, passed).await?;
         let guard = sockets::guard(settings, &till, read_token(settings)?)?;
-        let limits = wiring::limits(settings);
+        let counters = Arc::clone(&self.watch.instruments.counters);
+        let limits = Limits { counters, ..wiring::limits(settings) };
         let mut servers = JoinSet::new();
         for listener in till {
             info!(address = %listener, "listening for registers");

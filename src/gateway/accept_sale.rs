@@ -9,6 +9,7 @@ use crate::fiscal::{
     Codes, Draft, Fault, FaultCode, Invoice, Rates, ReceiptType, Rules, SalesType, TaxConvention,
 };
 use crate::queue::Status;
+use crate::status::Counters;
 
 /// How sales are taken: from the configuration.
 #[derive(Clone, Debug)]
@@ -76,6 +77,8 @@ pub struct Taking<L, C> {
     pub progress: Arc<Progress>,
     /// The time.
     pub clock: Arc<C>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
 }
 
 impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
@@ -90,6 +93,7 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         origin: &str,
         wait: Option<Duration>,
     ) -> Result<Taken, Refused> {
+        let began = tokio::time::Instant::now();
         let readable = posted.faults.is_empty();
         let trader_ref = posted.draft.valid_trader_ref();
         let own_time = posted.draft.confirmed_at.is_some();
@@ -101,7 +105,10 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             Err(refused) => Err(refused),
         };
         let sale = match accepted {
-            Ok(Acceptance::New(sale)) => *sale,
+            Ok(Acceptance::New(sale)) => {
+                self.counters.accepted_in(began.elapsed());
+                *sale
+            }
             Ok(Acceptance::Known(known)) => return repeat(*known),
             // What is known is a repeat before it is anything else: rules, limits and the disk may have changed since.
             Err(refused) => {

@@ -2,6 +2,8 @@
 
 mod accept_sale;
 mod drain_queue;
+mod lookout;
+mod measure;
 mod operator;
 pub mod ports;
 mod progress;
@@ -13,6 +15,8 @@ mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
 pub use drain_queue::{Drainer, SendingRules};
+pub use lookout::{LastExchange, Lookout, Sightings, Skew};
+pub use measure::Instruments;
 pub use operator::{Operator, Order, Orders};
 pub use progress::{Progress, Sight};
 pub use raise_alerts::Alarms;

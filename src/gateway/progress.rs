@@ -1,6 +1,7 @@
 //! What the drain lets the rest of the gateway see of itself, and how it is called.
 
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::queue::Line;
 use crate::queue::drain::Drain;
@@ -20,8 +21,10 @@ pub struct Sight {
     pub stopped: Option<String>,
     /// Seconds until the document in doubt is asked about again.
     pub next_check: Option<u64>,
-    /// Wall clock of the last answer of KRA, milliseconds since 1970.
+    /// Wall clock of the last answer of KRA, milliseconds since 1970: shown, never counted with.
     pub last_contact_ms: Option<i64>,
+    /// When that was.
+    pub contact_at: Option<Instant>,
 }
 
 /// The one place where the drain and those who wait for it meet.
@@ -96,6 +99,7 @@ impl Progress {
     pub fn contact(&self, wall_ms: i64) {
         self.sight.send_if_modified(|sight| {
             sight.last_contact_ms = Some(wall_ms);
+            sight.contact_at = Some(Instant::now());
             true
         });
     }
@@ -113,6 +117,7 @@ impl Progress {
                 stopped: drain.stopped().map(|stopped| stopped.why.clone()),
                 next_check: drain.doubt().map(|doubt| doubt.ask_at.since(now).as_secs()),
                 last_contact_ms: sight.last_contact_ms,
+                contact_at: sight.contact_at,
             };
             let changed = *sight != fresh;
             *sight = fresh;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::measure::{Instruments, certificate_snapshot, disk_snapshot, exchange_snapshot, skew_snapshot};
 use super::ports::{Authority, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
 use crate::fiscal::KraDateTime;
 use crate::queue::{Probed, Status};
 use crate::status::{
-    DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
+    ClockSnapshot, DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot,
+    StoreSnapshot,
 };
 
 /// An answer of KRA older than this is not taken for its presence.
@@ -41,6 +43,8 @@ pub struct Watch<L, A, C> {
     pub clock: Arc<C>,
     /// The drain.
     pub progress: Arc<Progress>,
+    /// What counts and measures.
+    pub instruments: Instruments,
     /// From the configuration.
     pub shown: Shown,
 }
@@ -53,6 +57,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
         let store = self.ledger.store_facts();
         let contact =
             sight.last_contact_ms.and_then(|millis| KraDateTime::from_unix(millis.div_euclid(1000)));
+        let seen = self.instruments.lookout.now();
+        let wall = Duration::from_millis(u64::try_from(self.clock.wall_ms()).unwrap_or(0));
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             environment: self.shown.environment.clone(),
@@ -61,6 +67,12 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             kra: KraSnapshot {
                 up: sight.line_up && sight.last_contact_ms.is_some(),
                 last_contact: contact.map(KraDateTime::rfc3339),
+                last_exchange: seen.last.map(|last| exchange_snapshot(last, self.clock.moment())),
+                certificates: seen
+                    .certificate_until
+                    .and_then(|until| certificate_snapshot(until, wall))
+                    .into_iter()
+                    .collect(),
                 held: sight.held,
                 series_stopped: sight.stopped,
             },
@@ -84,6 +96,15 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 damage: store.damage,
                 remarks: store.remarks,
             },
+            disk: None,
+            clock: ClockSnapshot {
+                synchronised: self.clock.synchronised(),
+                unsynchronised_seconds: None,
+                behind: None,
+                kra: seen.result_dt.map(skew_snapshot),
+                server: seen.date.map(skew_snapshot),
+            },
+            process: (self.instruments.process)(),
             public_key: data_encoding::BASE64.encode(&store.public_key),
             offline_warn_seconds: self.shown.offline_warn.as_secs(),
         }
@@ -91,11 +112,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
 
     /// The same, after asking KRA where its last answer is not fresh.
     pub async fn fresh_snapshot(&self) -> Snapshot {
-        let now = self.clock.wall_ms();
-        let contact = self.progress.sight().last_contact_ms;
-        let age = contact.map(|millis| now.saturating_sub(millis));
-        let fresh_ms = i64::try_from(FRESH.as_millis()).unwrap_or(i64::MAX);
-        if age.is_none_or(|age| !(0..=fresh_ms).contains(&age)) {
+        let contact = self.progress.sight().contact_at;
+        if contact.is_none_or(|at| at.elapsed() > FRESH) {
             let answered = self.ask_kra().await;
             let mut snapshot = self.snapshot();
             snapshot.kra.up = answered;
@@ -107,6 +125,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
     /// The snapshot with what has to be looked for in the log.
     pub async fn full_snapshot(&self) -> Snapshot {
         let mut snapshot = self.fresh_snapshot().await;
+        snapshot.disk = Some(disk_snapshot(self.ledger.disk_facts().await));
         if let Ok((sales, _)) = self.ledger.recent(None, Some(Status::Signed), 1).await {
             snapshot.last_signed = sales.first().map(|sale| LastSigned {
                 trd_invc_no: sale.invoice.trader_ref.to_string(),

@@ -49,6 +49,7 @@ pub(super) async fn serve_connection<S, H, F>(
         let (shared, in_hand) = (Arc::clone(&shared), pace.busy());
         async move {
             let (answer, cors) = answer(request, peer, local, &shared).await;
+            shared.limits.counters.answered(answer.status.as_u16());
             Ok::<_, Infallible>(response(answer, cors, in_hand, shared.shutdown.clone()))
         }
     });

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::status::Counters;
+
 /// Bounds on what clients may cost us.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -25,6 +27,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Longest pause between two requests of one connection.
     pub idle_timeout: Duration,
+    /// Where answers are counted; share one among listeners.
+    pub counters: Arc<Counters>,
 }
 
 impl Limits {
@@ -45,6 +49,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            counters: Arc::default(),
         }
     }
 }

@@ -55,6 +55,7 @@ pub async fn serve<H, F>(
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             debug!(listener = %listener, "connection limit reached");
+            shared.limits.counters.answered(503);
             if let Ok(word) = Arc::clone(&turned_away).try_acquire_owned() {
                 tokio::spawn(async move {
                     match accepted {

@@ -20,7 +20,7 @@ use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Reg
 use crate::gateway::{Posted, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
-use crate::status::{alerts, degraded};
+use crate::status::{Posting, alerts, degraded};
 
 /// When asking again is worth while: KRA is there and the sale is on its way.
 const SOON: u64 = 2;
@@ -52,6 +52,10 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
                 Ok(wanted) => return follow(&self.taking.ledger, &self.portal, &request.method, wanted),
                 Err(refusal) => refusal.into(),
             },
+            Ok(Call::Metrics) => {
+                let content_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+                return Answer::bytes(StatusCode::OK, content_type, self.watch.metrics().await);
+            }
             Ok(call) => self.reply(call, origin, "").await,
             Err(refusal) => refusal.into(),
         };
@@ -71,8 +75,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         let told = matches!(call, Call::PostSale { .. } | Call::ShowSale { .. });
         let result = match call {
             Call::DeviceStatus => Ok(Reply::DeviceStatus(Box::new(self.device_status()))),
-            // A stream is no reply: only HTTP carries one.
-            Call::Events { .. } => Err(Refusal::NotFound { what: "path" }),
+            // A stream and a page are no replies: only HTTP carries them.
+            Call::Events { .. } | Call::Metrics => Err(Refusal::NotFound { what: "path" }),
             Call::Health => Ok(Reply::Health(self.health().await)),
             Call::InitDevice(body) => self.init_device(&body).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
@@ -93,7 +97,16 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         wait: Option<Duration>,
     ) -> Result<Reply, Refusal> {
         let SaleRequest { draft, faults } = SaleRequest::parse(body, prefix)?;
-        match self.taking.accept(Posted { draft, faults }, origin, wait).await {
+        let taken = self.taking.accept(Posted { draft, faults }, origin, wait).await;
+        self.taking.counters.posted(match &taken {
+            Ok(Taken { repeat: false, .. }) => Posting::Accepted,
+            Ok(Taken { repeat: true, .. }) => Posting::Repeated,
+            Err(Refused::Faults(_) | Refused::Reused { .. }) => Posting::Refused,
+            Err(Refused::Ledger(_) | Refused::NotRegistered | Refused::OfflineLimit(_)) => {
+                Posting::Unavailable
+            }
+        });
+        match taken {
             Ok(Taken { sale, repeat: false }) => {
                 let seq = sale.seq;
                 info!(seq, trd_invc_no = %sale.invoice.trader_ref, total = %sale.invoice.total, status = sale.status.word(), "sale accepted");

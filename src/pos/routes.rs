@@ -39,6 +39,8 @@ pub enum Call {
         /// Only those accepted before this one.
         before: Option<u64>,
     },
+    /// What monitors read.
+    Metrics,
     /// Take this sale.
     PostSale {
         /// The sale.
@@ -91,6 +93,7 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
             known_query(request, &["after"])?;
             Ok(Call::Events { after: number(request, "after")? })
         }
+        ["metrics"] => only(method, &[Method::GET], "GET").map(|()| Call::Metrics),
         ["health"] => only(method, &[Method::GET], "GET").map(|()| Call::Health),
         _ => Err(Refusal::NotFound { what: "path" }),
     }

@@ -3,13 +3,24 @@
 mod advice;
 mod alert_book;
 mod alerts;
+mod counters;
+mod histogram;
+mod prometheus;
 mod snapshot;
+mod surroundings;
 mod text;
 
 pub use advice::{About, advice};
 pub use alert_book::{AlertBook, AlertChange, AlertKey};
 pub use alerts::{Alert, alerts, alerts_one_by_one, degraded};
+pub use counters::{Counters, Posting};
+pub use histogram::{Distribution, Histogram, MANY, QUICK, SLOW};
+pub use prometheus::{Measured, prometheus};
 pub use snapshot::{
     DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
+};
+pub use surroundings::{
+    CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot, SkewSnapshot,
+    WearSnapshot,
 };
 pub use text::status_text;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot};
+
 /// The state of everything at one moment.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -23,6 +25,15 @@ pub struct Snapshot {
     pub last_signed: Option<LastSigned>,
     /// The store.
     pub store: StoreSnapshot,
+    /// The disk below it, where it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<DiskSnapshot>,
+    /// The clock.
+    #[serde(default)]
+    pub clock: ClockSnapshot,
+    /// The daemon's process.
+    #[serde(default)]
+    pub process: ProcessSnapshot,
     /// The Ed25519 public key that our signatures are checked with, base64.
     pub public_key: String,
     /// Age of the oldest unsent sale that alerts, seconds.
@@ -64,6 +75,12 @@ pub struct KraSnapshot {
     /// When it last answered, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_contact: Option<String>,
+    /// The last exchange.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_exchange: Option<ExchangeSnapshot>,
+    /// The certificates in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<CertificateSnapshot>,
     /// Why nothing is sent though KRA answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held: Option<String>,

@@ -417,7 +417,11 @@ impl Committer {
             sums,
         };
         seal(&mut draft.buffer, header);
-        if let Err(error) = self.writer.append(&draft.buffer) {
+        let begun = Instant::now();
+        let appended = self.writer.append(&draft.buffer);
+        self.shared.timing.sync.took(begun.elapsed());
+        self.shared.timing.records.add(count);
+        if let Err(error) = appended {
             let why = format!("writing segment {} of the journal failed: {error}", self.writer.position().0);
             let broken = self.broken(why.clone());
             let refused = || CommitError::Failed(why.clone());

@@ -11,13 +11,14 @@ use super::refusals::Refusals;
 use super::registry::read_device;
 use super::sale_body::write_sale;
 use super::secrets::Secrets;
+use super::wear::disk_facts;
 use super::{
     Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, NewRecord, Signer, Stamp, Store,
 };
 use crate::fiscal::{CmcKey, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Acted, Bound, Counts, Device, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place, Sale,
-    StoreFacts, StoreHealth,
+    Acceptance, Acted, Bound, Counts, Device, DiskFacts, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place,
+    Sale, StoreFacts, StoreHealth, StoreTiming,
 };
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{NumberFate, Ruling, Subject, View};
@@ -422,6 +423,15 @@ impl Ledger for JournalLedger {
 }
 
 impl StoreHealth for JournalLedger {
+    fn timing(&self) -> StoreTiming {
+        self.store.timing()
+    }
+
+    async fn disk_facts(&self) -> DiskFacts {
+        let dir = self.dir.clone();
+        tokio::task::spawn_blocking(move || disk_facts(&dir)).await.unwrap_or_default()
+    }
+
     fn store_facts(&self) -> StoreFacts {
         let health = self.store.health();
         let mut remarks = Vec::new();

@@ -83,7 +83,9 @@ mod spares;
 mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
 mod store;
+mod timing;
 mod verify;
+mod wear;
 
 #[cfg(test)]
 mod tests;

@@ -21,6 +21,7 @@ use crate::store::keys::Signer;
 use crate::store::options::{Counts, Damage, Health};
 use crate::store::record::{Kind, Located, Stamp};
 use crate::store::standing::{Genesis, Standing};
+use crate::store::timing::Timing;
 
 /// Keys that the check of `by_key` looks at before it lets others in.
 const CHECK_STEP: usize = 512;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) finished: Finished,
     pub(crate) signer: Arc<Signer>,
     pub(crate) genesis: Genesis,
+    pub(crate) timing: Timing,
     head: watch::Sender<(Seq, [u8; 32])>,
     public: Mutex<Public>,
     keys: KeyCheck,
@@ -83,6 +85,7 @@ impl Shared {
             finished: Finished::default(),
             signer,
             genesis,
+            timing: Timing::default(),
             head: watch::Sender::new((0, [0; 32])),
             public: Mutex::new(Public {
                 series: SeriesState::default(),

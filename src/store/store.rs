@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{oneshot, watch};
 
+use crate::gateway::ports::StoreTiming;
 use crate::queue::Seq;
 use crate::store::committer::Committer;
 use crate::store::effect::SeriesState;
@@ -112,7 +113,17 @@ impl Store {
         records: Vec<NewRecord>,
         conditions: Vec<Condition>,
     ) -> Result<Vec<Committed>, CommitError> {
-        self.shared().inbox.commit(records, conditions).await
+        let begun = std::time::Instant::now();
+        let committed = self.shared().inbox.commit(records, conditions).await;
+        if matches!(committed.as_deref(), Ok([Committed::New { .. }, ..])) {
+            self.shared().timing.commit.took(begun.elapsed());
+        }
+        committed
+    }
+
+    /// How long commits took since the start.
+    pub fn timing(&self) -> StoreTiming {
+        self.shared().timing.now()
     }
 
     /// A document by the register's own number, finished ones too. Blocks.

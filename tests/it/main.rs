@@ -22,6 +22,7 @@ mod holds;
 mod limits;
 mod line;
 mod lost_answers;
+mod metrics;
 mod one_sync;
 mod order;
 mod patience;

@@ -1,11 +1,11 @@
 //! The log of exchanges with KRA, as technicians read it.
 
-use std::io;
+use std::{fmt, io};
 
 use tokio::sync::watch;
 
 /// The log of exchanges with KRA: one line of JSON each, without keys and customers; the oldest go first.
-pub trait ApiLog: Send + Sync + 'static {
+pub trait ApiLog: fmt::Debug + Send + Sync + 'static {
     /// Rows with a greater number than `after`, oldest first, as many as make one page; `sale`: only those about the sale
     /// of this register's number. May wait for the disk.
     ///

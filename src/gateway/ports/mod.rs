@@ -18,4 +18,4 @@ pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
 pub use sale::{Acted, Bound, Sale};
-pub use store_health::{StoreFacts, StoreHealth};
+pub use store_health::{DiskFacts, StoreFacts, StoreHealth, StoreTiming, Wear};
