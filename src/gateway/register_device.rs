@@ -74,6 +74,10 @@ fn without_asking(
             Some(Registered::Already(known.clone(), registration.clone()))
         }
         Device::Active(known, _) => Some(Registered::Differs(known.clone())),
+        Device::Held { identity: known, registration: Some(registration), .. } if known == identity => {
+            Some(Registered::Already(known.clone(), registration.clone()))
+        }
+        Device::Held { identity: known, .. } if known != identity => Some(Registered::Differs(known.clone())),
         // What was sold meanwhile belongs to the device that it was sold on.
         Device::Failed(known, _) | Device::Pending { identity: known, .. } if known != identity => {
             has_documents.then(|| Registered::Differs(known.clone()))
@@ -84,6 +88,7 @@ fn without_asking(
                            then run `etims-gateway device init` again";
             Some(Registered::Away(Words { message: message.to_owned(), ..Words::default() }))
         }
+        Device::Held { words, .. } => Some(Registered::Refused(words.clone())),
         Device::Failed(..) | Device::Pending { .. } | Device::Unregistered => None,
     }
 }
@@ -155,12 +160,12 @@ pub async fn expect_device<L: Registry>(identity: &DeviceIdentity, registry: &L)
                 "the configuration names another device than was tried so far, and nothing was sold: it counts from now on"
             );
         }
-        Device::Active(..) | Device::Failed(..) | Device::Pending { .. } => return Ok(()),
+        Device::Active(..) | Device::Failed(..) | Device::Held { .. } | Device::Pending { .. } => return Ok(()),
     }
     registry.wait_for(identity).await
 }
 
-async fn conclude<L: Registry>(answer: &KeptAnswer, registry: &L) -> Result<Registered, LedgerError> {
+pub(super) async fn conclude<L: Registry>(answer: &KeptAnswer, registry: &L) -> Result<Registered, LedgerError> {
     let identity = &answer.device;
     match initialise::read(answer.http_status, &answer.body) {
         Ok((registration, key)) => registered(identity, registration, key, registry).await,
@@ -224,12 +229,13 @@ fn what_to_write(identity: &DeviceIdentity, message: &str, key: bool) -> String 
             "give us its communication key (cmcKey), SCU id (sdcId), device id (dvcId) and MRC number (mrcNo) again, or",
         )
     };
+    let key_file = if key { ", with the key that is here" } else { " (the key from a file: --key-file)" };
     format!(
         "{message}. {found} Write to KRA's eTIMS support: \"PIN {tin}, branch {bhf_id}, OSCU device serial number \
          {serial}: selectInitOsdcInfo answers 902, device already installed. Please {wanted} remove the device's \
          installation so that it can be initialised again.\" Once KRA has removed it, run `etims-gateway device init`; \
-         if KRA sends the values instead, keep them for `etims-gateway device adopt`, which takes them in. Sales are \
-         taken and wait meanwhile"
+         if KRA sends the values instead, `etims-gateway device adopt --sdc-id ... --mrc-no ... --next-invc-no ...` takes \
+         them in{key_file}. Sales are taken and wait meanwhile"
     )
 }
 

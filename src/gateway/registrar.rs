@@ -101,7 +101,7 @@ impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
     /// The configured device before one that was only tried: somebody may have corrected it.
     fn to_be_registered(&self) -> Option<DeviceIdentity> {
         match self.registry.device() {
-            Device::Active(..) => None,
+            Device::Active(..) | Device::Held { .. } => None,
             known => self.configured.clone().or_else(|| known.identity().cloned()),
         }
     }

@@ -174,6 +174,7 @@ fn device_snapshot(device: &Device, held: bool, why: Option<&str>) -> DeviceSnap
         Device::Active(..) if held => ("held", why.map(str::to_owned)),
         Device::Active(..) => ("active", None),
         Device::Failed(_, words) => ("failed", Some(words.in_short())),
+        Device::Held { words, .. } => ("held", Some(words.in_short())),
         Device::Pending { .. } => ("pending", Some("KRA has not registered it yet".to_owned())),
         Device::Unregistered => ("unregistered", None),
     };

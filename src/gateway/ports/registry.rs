@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use super::LedgerError;
+use super::{Acted, LedgerError};
 use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
 use crate::queue::Words;
 
@@ -14,6 +14,12 @@ pub trait Registry: Send + Sync + 'static {
 
     /// Its key, once registered.
     fn key(&self) -> Option<CmcKey>;
+
+    /// The device that this one was put in place of, before KRA had registered either: a serial number was mistyped.
+    fn instead_of(&self) -> Option<DeviceIdentity>;
+
+    /// The number that the series was begun with, where that is known.
+    fn first_number(&self) -> Option<u64>;
 
     /// Whether a document was ever accepted here: from then on the store belongs to one device.
     fn has_documents(&self) -> bool;
@@ -62,6 +68,50 @@ pub trait Registry: Send + Sync + 'static {
         registration: &Registration,
         key: &CmcKey,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Commits that the store stands where it is now by a person's word. False: the hardware is the one that it knows, and
+    /// nothing was recorded.
+    ///
+    /// # Errors
+    /// It could not be recorded.
+    fn settle_here(&self, by: &Acted) -> impl Future<Output = Result<bool, LedgerError>> + Send;
+
+    /// Commits that the device is this one, which KRA has not registered either, and no other: what was sold for the other
+    /// one is sent for this one. Taxpayer and branch are the same.
+    ///
+    /// # Errors
+    /// It could not be recorded.
+    fn put_right(
+        &self,
+        identity: &DeviceIdentity,
+        by: &Acted,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// Keeps the key, then commits a registration that came about elsewhere. `first_number`: where the series begins;
+    /// `None`: it goes on as it stands.
+    ///
+    /// # Errors
+    /// It could not be recorded; the device stands as before.
+    fn adopt(
+        &self,
+        identity: &DeviceIdentity,
+        registration: &Registration,
+        key: &CmcKey,
+        first_number: Option<u64>,
+        by: &Acted,
+    ) -> impl Future<Output = Result<(), LedgerError>> + Send;
+
+    /// A key of this device that lies here: in an answer of KRA that could not be used whole, or in the key's own file.
+    ///
+    /// # Errors
+    /// The place cannot be read.
+    fn key_in_hand(
+        &self,
+        identity: &DeviceIdentity,
+    ) -> impl Future<Output = Result<Option<CmcKey>, LedgerError>> + Send;
+
+    /// The number that the next document is bound to.
+    fn next_number(&self) -> u64;
 
     /// Commits why the registration that was intended did not come about.
     ///
@@ -112,6 +162,16 @@ pub enum Device {
     Active(DeviceIdentity, Registration),
     /// KRA said no.
     Failed(DeviceIdentity, Words),
+    /// It stands on other hardware than the store knows: sales are taken, and nothing goes to KRA until a person has said
+    /// that this is right.
+    Held {
+        /// Which device.
+        identity: DeviceIdentity,
+        /// Its registration, once there is one.
+        registration: Option<Registration>,
+        /// What differs, and what to do.
+        words: Words,
+    },
     /// Configured; KRA was not reached, or its answer was lost. `unknown`: how often an answer was lost.
     Pending {
         /// Which device.
@@ -128,9 +188,10 @@ impl Device {
     /// Which device, where that is known.
     pub const fn identity(&self) -> Option<&DeviceIdentity> {
         match self {
-            Self::Active(identity, _) | Self::Failed(identity, _) | Self::Pending { identity, .. } => {
-                Some(identity)
-            }
+            Self::Active(identity, _)
+            | Self::Failed(identity, _)
+            | Self::Held { identity, .. }
+            | Self::Pending { identity, .. } => Some(identity),
             Self::Unregistered => None,
         }
     }
@@ -139,6 +200,7 @@ impl Device {
     pub const fn registration(&self) -> Option<&Registration> {
         match self {
             Self::Active(_, registration) => Some(registration),
+            Self::Held { registration, .. } => registration.as_ref(),
             _ => None,
         }
     }
