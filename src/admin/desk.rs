@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use hyper::{Method, StatusCode};
-use serde::Serialize;
 
 use super::exchanges::exchanges;
 use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
 use crate::gateway::ports::{ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth};
-use crate::gateway::{Operator, Registered, Registrar, Watch};
+use crate::gateway::{Operator, Registrar, Watch};
 use crate::http::{Answer, Request};
-use crate::pos::{DeviceActive, Refusal, Reply, parse_device_request};
+use crate::pos::{Refusal, Reply};
 use crate::status::{alerts, degraded};
 
 /// Documents of one page.
@@ -31,12 +30,6 @@ pub struct AdminDesk<L, A, C> {
     pub operator: Operator,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Key<'a> {
-    cmc_key: &'a str,
-}
-
 impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
     /// One request.
     pub async fn answer(&self, request: Request) -> Answer {
@@ -47,6 +40,8 @@ impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Admin
             (&Method::GET, ["queue"]) => self.queue(request.query_value("after")).await,
             (&Method::GET, ["queue", id]) => self.document(id).await,
             (&Method::POST, ["device", "init"]) => self.init_device(&request.body).await,
+            (&Method::POST, ["device", "adopt"]) => self.adopt_device(&request).await,
+            (&Method::POST, ["device", "moved"]) => self.device_moved(&request).await,
             (&Method::GET, ["device", "key"]) => self.key(),
             (&Method::POST, ["export"]) => export(&self.ledger, &request).await,
             _ => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "this daemon knows no such command"),
@@ -101,45 +96,13 @@ impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Admin
         let (sales, _) = self.ledger.recent(seq.checked_add(1), None, 1).await?;
         Ok(sales.into_iter().next().filter(|sale| sale.seq == seq))
     }
-
-    async fn init_device(&self, body: &[u8]) -> Answer {
-        let identity = match parse_device_request(body) {
-            Ok(identity) => identity,
-            Err(refusal) => return refused(refusal),
-        };
-        match self.registrar.register(identity).await {
-            Ok(Registered::Now(_, registration, _) | Registered::Already(_, registration)) => {
-                Answer::json(StatusCode::OK, &DeviceActive::again(&registration))
-            }
-            Ok(Registered::Away(words)) => refused(Refusal::KraAway {
-                message: words.message,
-                retry_after: 30,
-                result_cd: words.result_cd,
-            }),
-            Ok(Registered::Refused(words)) => refused(Refusal::KraRefused {
-                message: words.message,
-                retry_after: 30,
-                result_cd: words.result_cd,
-            }),
-            Ok(Registered::Differs(_)) => refused(Refusal::DeviceDiffers),
-            Err(error) => unreadable(&error),
-        }
-    }
-
-    /// For `device init --show-key`: the socket is root's, and the key may have to be written down once.
-    fn key(&self) -> Answer {
-        match self.ledger.key() {
-            Some(key) => Answer::json(StatusCode::OK, &Key { cmc_key: key.reveal() }),
-            None => Answer::refusal(StatusCode::NOT_FOUND, "no_key", "the device is not registered yet"),
-        }
-    }
 }
 
 pub(super) fn unreadable(error: &LedgerError) -> Answer {
     Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, "store_failed", &error.to_string())
 }
 
-fn refused(refusal: Refusal) -> Answer {
+pub(super) fn refused(refusal: Refusal) -> Answer {
     let reply = Reply::from(refusal);
     let status = StatusCode::from_u16(reply.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Answer::bytes(status, hyper::header::HeaderValue::from_static("application/json"), reply.body())

@@ -133,6 +133,71 @@ pub enum ConfigCommand {
 pub enum DeviceCommand {
     /// Register this device with KRA, or show the registration it has
     Init(DeviceInitArgs),
+    /// Bring in a device that KRA registered elsewhere, or a key that KRA gave again
+    ///
+    /// KRA gives a device's key once. Where the device was registered by another product, or KRA sent the values again
+    /// after "902 device already installed", they are taken in here: the key from a file, SCU id, MRC number, and the number
+    /// that the next invoice gets. Works while the device is not registered yet, or failed; sales that were taken meanwhile
+    /// are sent. On a registered device --key-file alone puts a new key in the place of the old one.
+    ///
+    /// With none of KRA's values, only the device's serial number is put right (--serial): for a device that was configured
+    /// with a wrong one and has sold before KRA was reached. KRA is then asked to register it.
+    Adopt(DeviceAdoptArgs),
+    /// Confirm that the store was moved to other hardware on purpose
+    ///
+    /// A store that finds itself on other hardware takes sales and sends nothing: it may be a copy of a till that goes on
+    /// selling. Say so only if no other till goes on with these sales.
+    Moved(DeviceMovedArgs),
+}
+
+/// Options of `device adopt`; taxpayer, branch and serial come from the configuration where not given.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceAdoptArgs {
+    /// Taxpayer PIN [default: device.tin]
+    #[arg(long, value_name = "PIN")]
+    pub tin: Option<String>,
+    /// Branch, two digits [default: device.bhf_id]
+    #[arg(long, value_name = "BRANCH")]
+    pub bhf_id: Option<String>,
+    /// Serial number of the device, as KRA approved it [default: device.serial_number]
+    #[arg(long, value_name = "SERIAL")]
+    pub serial: Option<String>,
+    /// File with the communication key (cmcKey) alone on its first line; `-` reads standard input [default: a key of this
+    /// device that lies in the state directory already]
+    #[arg(long, value_name = "PATH")]
+    pub key_file: Option<PathBuf>,
+    /// SCU id (sdcId), as KRA gave it
+    #[arg(long, value_name = "SDCID")]
+    pub sdc_id: Option<String>,
+    /// MRC number (mrcNo), as KRA gave it
+    #[arg(long, value_name = "MRCNO")]
+    pub mrc_no: Option<String>,
+    /// Device id (dvcId), as KRA gave it
+    #[arg(long, value_name = "DVCID")]
+    pub dvc_id: Option<String>,
+    /// Taxpayer's name, printed where trader.name is not set
+    #[arg(long, value_name = "NAME")]
+    pub taxpayer_name: Option<String>,
+    /// Number of the next invoice: 1 if the device has issued none, else one more than the last in KRA's books
+    #[arg(long, value_name = "N")]
+    pub next_invc_no: Option<u64>,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `device moved`.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceMovedArgs {
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Options of `device init`; what is not given comes from the configuration.
@@ -268,6 +333,9 @@ mod tests {
             "config check --json --config x",
             "device init --show-key --json",
             "device init --tin P051234567Z --bhf-id 00 --serial X",
+            "device adopt --key-file k --sdc-id KRACU1 --mrc-no M1 --next-invc-no 41 --dvc-id 9 --json",
+            "device adopt --serial RIGHT --reason typo",
+            "device moved --reason repaired",
             "status --json",
             "queue list",
             "queue show A-1 --json",
@@ -304,9 +372,18 @@ mod tests {
     fn wrong_lines_and_help() {
         let check =
             |line: &str, expected: Exit| assert_eq!(parse(words(line)).err(), Some(expected), "{line}");
-        for line in
-            ["", "rum", "run --json", "queue", "queue show", "demo --wire gateway", "simulator", "config"]
-        {
+        for line in [
+            "",
+            "rum",
+            "run --json",
+            "device moved",
+            "device adopt --next-invc-no x",
+            "queue",
+            "queue show",
+            "demo --wire gateway",
+            "simulator",
+            "config",
+        ] {
             check(line, Exit::Usage);
         }
         check("simulator --listen nowhere", Exit::Usage);

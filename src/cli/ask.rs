@@ -38,6 +38,16 @@ pub(super) fn words(answer: &Value) -> String {
     }
 }
 
+/// Prints a refusal; the exit code it means.
+pub(super) fn ended_as(status: StatusCode, answer: &Value) -> Exit {
+    eprintln!("etims-gateway: {}", words(answer));
+    match status {
+        StatusCode::BAD_REQUEST => Exit::Usage,
+        StatusCode::SERVICE_UNAVAILABLE => Exit::Unavailable,
+        _ => Exit::Problem,
+    }
+}
+
 /// A path segment, encoded.
 pub(super) fn segment(text: &str) -> String {
     text.bytes()

@@ -4,8 +4,8 @@ use std::io;
 
 use super::{
     Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo,
-    device_init, export, parse, queue_list, queue_show, run, run_simulator, run_verify, show_log, status,
-    store_init,
+    device_adopt, device_init, device_moved, export, parse, queue_list, queue_show, run, run_simulator,
+    run_verify, show_log, status, store_init,
 };
 use crate::config::process_environment;
 
@@ -23,7 +23,9 @@ pub fn dispatch() -> Exit {
             checked.unwrap_or(Exit::Internal)
         }
         Command::Demo(arguments) => demo(&arguments),
+        Command::Device(DeviceCommand::Adopt(arguments)) => device_adopt(config, &arguments),
         Command::Device(DeviceCommand::Init(arguments)) => device_init(config, &arguments),
+        Command::Device(DeviceCommand::Moved(arguments)) => device_moved(config, &arguments),
         Command::Export(arguments) => export(config, &arguments),
         Command::Log(arguments) => show_log(config, &arguments),
         Command::Queue(QueueCommand::List(output)) => queue_list(config, output),

@@ -6,6 +6,7 @@ mod config_check;
 mod control;
 mod demo;
 mod device;
+mod device_adopt;
 mod dispatch;
 mod exit_code;
 mod export;
@@ -19,12 +20,14 @@ mod verify;
 mod verify_file;
 
 pub use args::{
-    Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceCommand, DeviceInitArgs, ExportArgs, ExportFormat,
-    LogArgs, Output, QueueCommand, QueueShowArgs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
+    Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceAdoptArgs, DeviceCommand, DeviceInitArgs,
+    DeviceMovedArgs, ExportArgs, ExportFormat, LogArgs, Output, QueueCommand, QueueShowArgs, SimulatorArgs,
+    StoreCommand, VerifyArgs, parse,
 };
 pub use config_check::check_config;
 pub use demo::demo;
 pub use device::device_init;
+pub use device_adopt::{device_adopt, device_moved};
 pub use dispatch::dispatch;
 use dispatch::say;
 pub use exit_code::Exit;

@@ -19,7 +19,7 @@ use super::{exchanges, tasks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
-use crate::gateway::ports::{ApiLog, Device, LedgerError, Registry};
+use crate::gateway::ports::{ApiLog, LedgerError, Registry};
 use crate::gateway::{
     Asks, Drainer, Instruments, Operator, Orders, Progress, Registering, Registrar, Taking, Watch,
     expect_device, finish_registration,
@@ -46,7 +46,8 @@ pub enum StartError {
     /// The configuration names another device than the one that is registered here, or that sales wait for.
     #[error(
         "the configuration names PIN {configured}, and this store and its sales belong to the device of PIN {registered}: \
-         set device.* back, or give the new device a state directory of its own"
+         set device.* back, or give the new device a state directory of its own. A serial number that was mistyped is put \
+         right by setting it back, starting, and `etims-gateway device adopt --serial RIGHT`; then correct the configuration"
     )]
     OtherDevice {
         /// What the configuration says.
@@ -115,13 +116,13 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
     make_directory(&settings.state_dir)?;
     let store = open_store(&settings).await?;
     let (parts, asks, orders) = Parts::new(&settings, store.clone())?;
-    prepare_device(&settings, parts.ledger.as_ref()).await?;
+    let configured = prepare_device(&settings, parts.ledger.as_ref()).await?;
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = parts.serve(&settings, passed, &stopping).await?;
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer(&settings).run(orders, told(drain_stopping)));
-    let mut registrar = tokio::spawn(parts.registering(&settings).run(asks, stopping.clone()));
+    let mut registrar = tokio::spawn(parts.registering(&settings, configured).run(asks, stopping.clone()));
     let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
     let store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
 
@@ -236,13 +237,17 @@ impl Parts {
         }
     }
 
-    fn registering(&self, settings: &Settings) -> Registering<JournalLedger, Client, MachineClock> {
+    fn registering(
+        &self,
+        settings: &Settings,
+        configured: Option<DeviceIdentity>,
+    ) -> Registering<JournalLedger, Client, MachineClock> {
         Registering {
             registry: Arc::clone(&self.ledger),
             authority: Arc::clone(&self.authority),
             clock: Arc::clone(&self.clock),
             progress: Arc::clone(&self.progress),
-            configured: wiring::configured_device(settings),
+            configured,
             pause: wiring::registrar_pause(settings),
             dice: wiring::dice,
         }
@@ -340,15 +345,28 @@ fn tell_opened(report: &OpenReport, dir: &Path) {
 }
 
 /// What is known of the device before the first register is served. What cannot be written down now is tried again
-/// by the registrar: it is no reason to take no sales.
-async fn prepare_device(settings: &Settings, ledger: &JournalLedger) -> Result<(), StartError> {
+/// by the registrar: it is no reason to take no sales. The device that is to be registered, where the configuration says.
+async fn prepare_device(
+    settings: &Settings,
+    ledger: &JournalLedger,
+) -> Result<Option<DeviceIdentity>, StartError> {
     if let Err(error) = finish_registration(ledger).await {
         error!(%error, "KRA's answer to the device's registration waits: it could not be read to its end");
     }
-    let Some(configured) = wiring::configured_device(settings) else { return Ok(()) };
+    tell_first_number(settings.device.next_invc_no, ledger);
+    let Some(configured) = wiring::configured_device(settings) else { return Ok(None) };
     let device = ledger.device();
     if let Some(known) = device.identity().filter(|known| **known != configured)
-        && (matches!(device, Device::Active(..)) || ledger.has_documents())
+        && ledger.instead_of().as_ref() == Some(&configured)
+    {
+        warn!(
+            configured = %configured.serial, serial = %known.serial,
+            "the configuration still has the serial number that was put right: correct device.serial_number"
+        );
+        return Ok(Some(known.clone()));
+    }
+    if let Some(known) = device.identity().filter(|known| **known != configured)
+        && (device.registration().is_some() || ledger.has_documents())
     {
         let words = |it: &DeviceIdentity| format!("{}, branch {}, serial {}", it.tin, it.bhf_id, it.serial);
         return Err(StartError::OtherDevice { configured: words(&configured), registered: words(known) });
@@ -356,7 +374,21 @@ async fn prepare_device(settings: &Settings, ledger: &JournalLedger) -> Result<(
     if let Err(error) = expect_device(&configured, ledger).await {
         error!(%error, "the configured device cannot be written down yet");
     }
-    Ok(())
+    Ok(Some(configured))
+}
+
+/// `device.next_invc_no` counts once, when the device is registered.
+fn tell_first_number(configured: u64, ledger: &JournalLedger) {
+    // 1 is also what stands there when nothing does.
+    if let Some(begun_with) = ledger.first_number().filter(|it| *it != configured && configured != 1) {
+        warn!(
+            configured,
+            begun_with,
+            next = ledger.next_number(),
+            "device.next_invc_no is not used any more: this device's series began with another number, and goes on from \
+             what KRA has; `etims-gateway series adopt` is the way to change it"
+        );
+    }
 }
 
 fn read_token(settings: &Settings) -> Result<Option<String>, StartError> {

@@ -43,7 +43,10 @@ pub enum Adopted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Step {
     /// `first`: where a new series begins; `None`: the series goes on.
-    Adopt { first: Option<u64>, registration: Registration },
+    Adopt {
+        first: Option<u64>,
+        registration: Registration,
+    },
     PutRight,
 }
 
@@ -113,7 +116,8 @@ fn judge(
             ));
         }
         if !values {
-            return Err("the device is registered already, and no value of KRA's is given: nothing to adopt".to_owned());
+            return Err("the device is registered already, and no value of KRA's is given: nothing to adopt"
+                .to_owned());
         }
         if adoption.next_number.is_some_and(|number| number != next_number) {
             return Err(format!(
@@ -201,17 +205,24 @@ mod tests {
         let pending = |serial: &str| Device::Pending { identity: device("P051234567Z", serial), unknown: 0 };
         let failed = Device::Failed(right(), Words::default());
         let other_taxpayer = Device::Failed(device("A000000000B", "RIGHT"), Words::default());
-        let registration = Registration { scu_id: "OLD".to_owned(), mrc_no: "M0".to_owned(), ..Registration::default() };
+        let registration =
+            Registration { scu_id: "OLD".to_owned(), mrc_no: "M0".to_owned(), ..Registration::default() };
         let active = |serial: &str| Device::Active(device("P051234567Z", serial), registration.clone());
-        let held = Device::Held { identity: right(), registration: Some(registration.clone()), words: Words::default() };
-        let new = Registration { scu_id: "KRACU1".to_owned(), mrc_no: "M1".to_owned(), ..Registration::default() };
+        let held = Device::Held {
+            identity: right(),
+            registration: Some(registration.clone()),
+            words: Words::default(),
+        };
+        let new =
+            Registration { scu_id: "KRACU1".to_owned(), mrc_no: "M1".to_owned(), ..Registration::default() };
         let first = |first| Ok(Step::Adopt { first, registration: new.clone() });
 
-        let check = |adoption: Adoption, device: &Device, has_documents, expected: Result<Step, &str>| {
-            match (judge(&adoption, device, has_documents, 7), expected) {
-                (Err(why), Err(part)) => assert!(why.contains(part), "{part:?}: {why}"),
-                (found, expected) => assert_eq!(found.ok(), expected.ok(), "{adoption:?} {device:?}"),
-            }
+        let check = |adoption: Adoption, device: &Device, has_documents, expected: Result<Step, &str>| match (
+            judge(&adoption, device, has_documents, 7),
+            expected,
+        ) {
+            (Err(why), Err(part)) => assert!(why.contains(part), "{part:?}: {why}"),
+            (found, expected) => assert_eq!(found.ok(), expected.ok(), "{adoption:?} {device:?}"),
         };
         // From every state in which the device is not registered.
         for device in [&Device::Unregistered, &failed, &pending("RIGHT"), &pending("MISTYPED")] {
@@ -234,7 +245,12 @@ mod tests {
         // A key that KRA gave again: the series goes on as it stands.
         let key_alone = Adoption { key: whole().key, ..bare() };
         for device in [&active("RIGHT"), &held] {
-            check(key_alone.clone(), device, true, Ok(Step::Adopt { first: None, registration: registration.clone() }));
+            check(
+                key_alone.clone(),
+                device,
+                true,
+                Ok(Step::Adopt { first: None, registration: registration.clone() }),
+            );
             check(Adoption { next_number: Some(7), ..whole() }, device, true, first(None));
             check(whole(), device, true, Err("series adopt"));
             check(bare(), device, true, Err("nothing to adopt"));

@@ -278,7 +278,12 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let registration = self.ledger.device();
         let registered = registration.registration();
         let trader = TraderTexts {
-            name: self.rules.trader.name.clone().or_else(|| registered.map(|it| it.taxpayer_name.clone())),
+            name: self
+                .rules
+                .trader
+                .name
+                .clone()
+                .or_else(|| registered.map(|it| it.taxpayer_name.clone()).filter(|it| !it.is_empty())),
             address: self
                 .rules
                 .trader

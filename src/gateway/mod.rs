@@ -1,6 +1,7 @@
 //! What the product does: a file per verb; awaits ports, opens nothing, spawns nothing.
 
 mod accept_sale;
+mod adopt_device;
 mod drain_queue;
 mod lookout;
 mod measure;
@@ -14,6 +15,7 @@ mod series;
 mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
+pub use adopt_device::{Adopted, Adoption};
 pub use drain_queue::{Drainer, SendingRules};
 pub use lookout::{LastExchange, Lookout, Sightings, Skew};
 pub use measure::Instruments;

@@ -160,12 +160,17 @@ pub async fn expect_device<L: Registry>(identity: &DeviceIdentity, registry: &L)
                 "the configuration names another device than was tried so far, and nothing was sold: it counts from now on"
             );
         }
-        Device::Active(..) | Device::Failed(..) | Device::Held { .. } | Device::Pending { .. } => return Ok(()),
+        Device::Active(..) | Device::Failed(..) | Device::Held { .. } | Device::Pending { .. } => {
+            return Ok(());
+        }
     }
     registry.wait_for(identity).await
 }
 
-pub(super) async fn conclude<L: Registry>(answer: &KeptAnswer, registry: &L) -> Result<Registered, LedgerError> {
+pub(super) async fn conclude<L: Registry>(
+    answer: &KeptAnswer,
+    registry: &L,
+) -> Result<Registered, LedgerError> {
     let identity = &answer.device;
     match initialise::read(answer.http_status, &answer.body) {
         Ok((registration, key)) => registered(identity, registration, key, registry).await,

@@ -7,7 +7,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{error, warn};
 
-use super::ports::{Authority, Clock, Device, LedgerError, Registry};
+use super::adopt_device::{Adopted, Adoption, adopt_device};
+use super::ports::{Acted, Authority, Clock, Device, LedgerError, Registry};
 use super::progress::Progress;
 use super::register_device::{Registered, register_device};
 use crate::fiscal::DeviceIdentity;
@@ -25,9 +26,10 @@ pub struct Registrar(mpsc::Sender<Ask>);
 pub struct Asks(mpsc::Receiver<Ask>);
 
 #[derive(Debug)]
-struct Ask {
-    identity: DeviceIdentity,
-    told: oneshot::Sender<Result<Registered, LedgerError>>,
+enum Ask {
+    Adopt(Box<Adoption>, oneshot::Sender<Result<Adopted, LedgerError>>),
+    Register(DeviceIdentity, oneshot::Sender<Result<Registered, LedgerError>>),
+    SettleHere(Acted, oneshot::Sender<Result<bool, LedgerError>>),
 }
 
 impl Registrar {
@@ -42,8 +44,31 @@ impl Registrar {
     /// # Errors
     /// The store failed, or the gateway is stopping.
     pub async fn register(&self, identity: DeviceIdentity) -> Result<Registered, LedgerError> {
+        self.ask(|told| Ask::Register(identity, told)).await
+    }
+
+    /// Brings in a device that came about elsewhere, or puts its serial number right.
+    ///
+    /// # Errors
+    /// The store failed, or the gateway is stopping.
+    pub async fn adopt(&self, adoption: Adoption) -> Result<Adopted, LedgerError> {
+        self.ask(|told| Ask::Adopt(Box::new(adoption), told)).await
+    }
+
+    /// Takes a person's word that the store stands on the right hardware. False: it is the hardware that it knows.
+    ///
+    /// # Errors
+    /// The store failed, or the gateway is stopping.
+    pub async fn settle_here(&self, by: Acted) -> Result<bool, LedgerError> {
+        self.ask(|told| Ask::SettleHere(by, told)).await
+    }
+
+    async fn ask<T>(
+        &self,
+        ask: impl FnOnce(oneshot::Sender<Result<T, LedgerError>>) -> Ask,
+    ) -> Result<T, LedgerError> {
         let (told, answer) = oneshot::channel();
-        self.0.send(Ask { identity, told }).await.map_err(|_| LedgerError::Stopping)?;
+        self.0.send(ask(told)).await.map_err(|_| LedgerError::Stopping)?;
         answer.await.unwrap_or(Err(LedgerError::Stopping))
     }
 }
@@ -70,7 +95,7 @@ pub struct Registering<L, A, C> {
 impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
     /// Registers the device by itself where it is known which, and whenever somebody asks, until told to stop. A request
     /// on the line is waited for to its end, so this must not be dropped while there may be one.
-    pub async fn run(self, mut asks: Asks, stopping: watch::Receiver<bool>) {
+    pub async fn run(mut self, mut asks: Asks, stopping: watch::Receiver<bool>) {
         let mut trouble = String::new();
         let mut next = Instant::now();
         loop {
@@ -83,11 +108,7 @@ impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
                 () = tokio::time::sleep_until(next), if due.is_some() => None,
             };
             match (ask, due) {
-                (Some(ask), _) => {
-                    let result = self.by_hand(ask.identity, &stopping).await;
-                    // Whoever hung up finds it in the device's status.
-                    let _ = ask.told.send(result);
-                }
+                (Some(ask), _) => self.serve(ask, &stopping).await,
                 (None, Some(identity)) => {
                     let result = self.one(identity, false, &stopping).await;
                     tell(&result, &mut trouble);
@@ -96,6 +117,36 @@ impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
             }
             next = Instant::now() + self.pause();
         }
+    }
+
+    /// Whoever hung up finds what came of it in the device's status.
+    async fn serve(&mut self, ask: Ask, stopping: &watch::Receiver<bool>) {
+        match ask {
+            Ask::Adopt(adoption, told) => {
+                let result = self.adopt(*adoption).await;
+                let _ = told.send(result);
+            }
+            Ask::Register(identity, told) => {
+                let result = self.by_hand(identity, stopping).await;
+                let _ = told.send(result);
+            }
+            Ask::SettleHere(by, told) => {
+                let result = self.registry.settle_here(&by).await;
+                self.progress.retry_now();
+                let _ = told.send(result);
+            }
+        }
+    }
+
+    async fn adopt(&mut self, adoption: Adoption) -> Result<Adopted, LedgerError> {
+        let identity = adoption.identity.clone();
+        let result = adopt_device(adoption, self.registry.as_ref()).await;
+        if matches!(result, Ok(Adopted::Active(_) | Adopted::PutRight(_))) {
+            // What the configuration says counts again from the next start on.
+            self.configured = self.configured.take().map(|_| identity);
+            self.progress.retry_now();
+        }
+        result
     }
 
     /// The configured device before one that was only tried: somebody may have corrected it.

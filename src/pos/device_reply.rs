@@ -102,7 +102,7 @@ impl DeviceStatus {
         queue: QueueCounts,
     ) -> Self {
         Self {
-            device_id: registration.map(|registration| registration.device_id.clone()),
+            device_id: registration.map(|it| it.device_id.clone()).filter(|it| !it.is_empty()),
             tin: device.map(|device| device.tin.to_string()),
             bhf_id: device.map(|device| device.bhf_id.to_string()),
             serial_number: device.map(|device| device.serial.to_string()),

@@ -70,6 +70,9 @@ struct InitBody {
     environment: String,
     /// `awaited`, `intended`, `not_sent`, `lost`, `refused`.
     step: String,
+    /// The device that this one was put in place of: its serial number was mistyped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instead_of: Option<DeviceBody>,
     /// Requests so far whose outcome is unknown, this one included.
     unknown: u32,
     /// The same for other devices that were tried here.
@@ -98,6 +101,12 @@ struct AnswerHead {
 struct RegistrationBody {
     device: DeviceBody,
     environment: String,
+    /// The number that the series was begun with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    first_number: Option<u64>,
+    /// The device that this one was put in place of: its serial number was mistyped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instead_of: Option<DeviceBody>,
     device_id: String,
     scu_id: String,
     mrc_no: String,
@@ -114,6 +123,7 @@ struct RegistrationBody {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Init {
     pub(super) device: DeviceIdentity,
+    pub(super) instead_of: Option<DeviceIdentity>,
     pub(super) environment: String,
     pub(super) step: InitStep,
     pub(super) tries: UnknownTries,
@@ -315,6 +325,7 @@ pub(super) fn write_init(init: &Init) -> Vec<u8> {
         device: DeviceBody::of(&init.device),
         environment: init.environment.clone(),
         step: step.to_owned(),
+        instead_of: init.instead_of.as_ref().map(DeviceBody::of),
         unknown: init.tries.of(&init.device),
         others: others
             .map(|(device, unknown)| UnknownBody { device: DeviceBody::of(device), unknown: *unknown })
@@ -339,7 +350,8 @@ pub(super) fn read_init(bytes: &[u8]) -> Result<Init, UnreadableBody> {
         tries = tries.with(&other.device.identity()?, other.unknown);
     }
     let tries = tries.with(&device, body.unknown);
-    Ok(Init { device, environment: body.environment, step, tries })
+    let instead_of = body.instead_of.map(|it| it.identity()).transpose()?;
+    Ok(Init { device, instead_of, environment: body.environment, step, tries })
 }
 
 /// An answer as it is kept: its head on one line, then KRA's body as it came.
@@ -367,11 +379,13 @@ pub(super) fn read_answer(bytes: &[u8]) -> Result<(KeptAnswer, String), Unreadab
 pub(super) fn write_registration(
     device: &DeviceIdentity,
     registration: &Registration,
-    environment: &str,
+    (environment, first_number, instead_of): (&str, Option<u64>, Option<&DeviceIdentity>),
 ) -> Vec<u8> {
     to_json(&RegistrationBody {
         device: DeviceBody::of(device),
         environment: environment.to_owned(),
+        first_number,
+        instead_of: instead_of.map(DeviceBody::of),
         device_id: registration.device_id.clone(),
         scu_id: registration.scu_id.clone(),
         mrc_no: registration.mrc_no.clone(),
@@ -382,10 +396,18 @@ pub(super) fn write_registration(
     })
 }
 
-/// The device, its registration, and the environment that it was made in.
-pub(super) fn read_registration(
-    bytes: &[u8],
-) -> Result<(DeviceIdentity, Registration, String), UnreadableBody> {
+/// A registration as it was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct RegistrationRead {
+    pub(super) device: DeviceIdentity,
+    pub(super) registration: Registration,
+    /// Which KRA it was made with.
+    pub(super) environment: String,
+    pub(super) first_number: Option<u64>,
+    pub(super) instead_of: Option<DeviceIdentity>,
+}
+
+pub(super) fn read_registration(bytes: &[u8]) -> Result<RegistrationRead, UnreadableBody> {
     let body: RegistrationBody = from_json(bytes)?;
     let registration = Registration {
         device_id: body.device_id,
@@ -396,7 +418,13 @@ pub(super) fn read_registration(
         branch_name: body.branch_name,
         address: body.address,
     };
-    Ok((body.device.identity()?, registration, body.environment))
+    Ok(RegistrationRead {
+        device: body.device.identity()?,
+        registration,
+        environment: body.environment,
+        first_number: body.first_number,
+        instead_of: body.instead_of.map(|it| it.identity()).transpose()?,
+    })
 }
 
 #[cfg(test)]
@@ -424,8 +452,13 @@ mod tests {
             InitStep::NotSent(words.clone()),
             InitStep::Refused(words),
         ] {
-            let init =
-                Init { device: device("C 3"), environment: "sandbox".to_owned(), step, tries: tries.clone() };
+            let init = Init {
+                device: device("C 3"),
+                instead_of: Some(device("B")),
+                environment: "sandbox".to_owned(),
+                step,
+                tries: tries.clone(),
+            };
             assert_eq!(read_init(&write_init(&init)).unwrap(), init);
         }
     }

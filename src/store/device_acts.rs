@@ -9,6 +9,7 @@ use super::hardware::Hardware;
 use super::ledger::{JournalLedger, LedgerOpenError, Registered};
 use super::registry::secret_failed;
 use super::sale_body::{DeviceBody, UnreadableBody};
+use super::secrets::SecretError;
 use super::{Effect, Identifier, Kind, Store};
 use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
 use crate::gateway::ports::{Acted, Device, LedgerError};
@@ -45,7 +46,8 @@ struct IdentifierBody {
 }
 
 fn write_hardware(acted: &Acted, hardware: &[Identifier]) -> Vec<u8> {
-    let hardware = hardware.iter().map(|it| IdentifierBody { name: it.name.clone(), hash: HEXLOWER.encode(&it.hash) });
+    let hardware =
+        hardware.iter().map(|it| IdentifierBody { name: it.name.clone(), hash: HEXLOWER.encode(&it.hash) });
     to_json(&HardwareBody { acted: ActedBody::of(acted), hardware: hardware.collect() })
 }
 
@@ -108,7 +110,11 @@ impl JournalLedger {
         Ok(true)
     }
 
-    pub(super) async fn put_device_right(&self, identity: &DeviceIdentity, by: &Acted) -> Result<(), LedgerError> {
+    pub(super) async fn put_device_right(
+        &self,
+        identity: &DeviceIdentity,
+        by: &Acted,
+    ) -> Result<(), LedgerError> {
         let _alone = self.identity.write().await;
         let (known, tries) = {
             let registered = self.registered();
@@ -122,7 +128,8 @@ impl JournalLedger {
             first_number: None,
         };
         let environment = self.terms.environment.clone();
-        let init = Init { device: identity.clone(), instead_of: known, environment, step: InitStep::Awaited, tries };
+        let init =
+            Init { device: identity.clone(), instead_of: known, environment, step: InitStep::Awaited, tries };
         let records = vec![
             self.record_of(Kind::Admin, Effect::None, to_json(&act)),
             self.record_of(Kind::Init, Effect::None, bodies::write_init(&init)),
@@ -189,7 +196,11 @@ impl JournalLedger {
         if let Some(key) = ours.find_map(|(answer, _)| initialise::key(&answer.body)) {
             return Ok(Some(key));
         }
-        Ok(self.secrets.key().ok())
+        match self.secrets.key() {
+            Ok(key) => Ok(Some(key)),
+            Err(SecretError::Gone(_)) => Ok(None),
+            Err(error) => Err(secret_failed(&error)),
+        }
     }
 }
 

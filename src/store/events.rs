@@ -1,7 +1,7 @@
 //! The journal as a log of events: which records tell somebody something, and what.
 
 use super::alert_body::{read_alert, write_alert};
-use super::bodies::{self, InitStep, OutcomeRead};
+use super::bodies::{self, InitStep, OutcomeRead, RegistrationRead};
 use super::ledger::JournalLedger;
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::sale_body::read_sale;
@@ -98,7 +98,7 @@ impl Reader {
                 Some(Happened::Sale(Box::new(self.sale_then(*document, record)?)))
             }
             (Kind::Registration, _) => {
-                let (device, registration, _) =
+                let RegistrationRead { device, registration, .. } =
                     bodies::read_registration(&record.body).map_err(unreadable)?;
                 Some(Happened::Device(Box::new(DeviceNews::Active(device, registration))))
             }

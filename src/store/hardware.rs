@@ -36,10 +36,7 @@ impl Hardware {
                 }
             }
         }
-        found.add(
-            "devicetree/serial-number".to_owned(),
-            &sys.join("firmware/devicetree/base/serial-number"),
-        );
+        found.add("devicetree/serial-number".to_owned(), &sys.join("firmware/devicetree/base/serial-number"));
         found.add("dmi/product-uuid".to_owned(), &sys.join("class/dmi/id/product_uuid"));
         while found.0.len() > MOST {
             found.0.pop_last();
@@ -58,7 +55,8 @@ impl Hardware {
 
     /// As they are remembered.
     pub(super) fn identifiers(&self) -> Vec<Identifier> {
-        let hashed = |(name, value): (&String, &Vec<u8>)| Identifier { name: name.clone(), hash: hash(name, value) };
+        let hashed =
+            |(name, value): (&String, &Vec<u8>)| Identifier { name: name.clone(), hash: hash(name, value) };
         self.0.iter().map(hashed).collect()
     }
 
@@ -94,7 +92,12 @@ mod tests {
     use super::*;
 
     fn machine(identifiers: &[(&str, &str)]) -> Hardware {
-        Hardware(identifiers.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_owned())).collect())
+        Hardware(
+            identifiers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_owned()))
+                .collect(),
+        )
     }
 
     #[test]
@@ -108,14 +111,26 @@ mod tests {
         check(&[], &till, &[]);
         check(&till, &[], &[]);
         check(&till, &[("block/mmcblk0/cid", "A"), ("block/sda/wwid", "X")], &[]);
-        check(&till, &[("block/mmcblk0/cid", "A"), ("devicetree/serial-number", "8")], &["devicetree/serial-number"]);
-        check(&till, &[("block/mmcblk0/cid", "B"), ("devicetree/serial-number", "7")], &["block/mmcblk0/cid"]);
+        check(
+            &till,
+            &[("block/mmcblk0/cid", "A"), ("devicetree/serial-number", "8")],
+            &["devicetree/serial-number"],
+        );
+        check(
+            &till,
+            &[("block/mmcblk0/cid", "B"), ("devicetree/serial-number", "7")],
+            &["block/mmcblk0/cid"],
+        );
         // Two disks that found each other's letter.
         let two = [("block/sda/wwid", "A"), ("block/sdb/wwid", "B")];
         check(&two, &[("block/sda/wwid", "B"), ("block/sdb/wwid", "A")], &[]);
         check(&two, &[("block/sda/wwid", "B"), ("block/sdb/wwid", "C")], &["block/sda/wwid"]);
         // The same text of another sort is no disk.
-        check(&[("block/sda/wwid", "A")], &[("block/sda/wwid", "Z"), ("block/sda/cid", "A")], &["block/sda/wwid"]);
+        check(
+            &[("block/sda/wwid", "A")],
+            &[("block/sda/wwid", "Z"), ("block/sda/cid", "A")],
+            &["block/sda/wwid"],
+        );
     }
 
     #[test]
@@ -135,7 +150,8 @@ mod tests {
         file("block/loop0/size", "0\n");
         file("block/vda/device/wwid", "\n");
         file("firmware/devicetree/base/serial-number", "10000000abcd\0");
-        let found = machine(&[("block/mmcblk0/cid", "15010038"), ("devicetree/serial-number", "10000000abcd")]);
+        let found =
+            machine(&[("block/mmcblk0/cid", "15010038"), ("devicetree/serial-number", "10000000abcd")]);
         assert_eq!(Hardware::below(sys.path()), found);
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::admin_body;
 use super::bodies::{self, UnknownTries};
+use super::device_acts::differing_hardware;
+use super::hardware::Hardware;
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::refusals::Refusals;
 use super::registry::read_device;
@@ -15,7 +17,7 @@ use super::wear::disk_facts;
 use super::{
     Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, NewRecord, Signer, Stamp, Store,
 };
-use crate::fiscal::{CmcKey, Invoice, SalesType};
+use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, SalesType};
 use crate::gateway::ports::{
     Acceptance, Acted, Bound, Counts, Device, DiskFacts, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place,
     Sale, StoreFacts, StoreHealth, StoreTiming,
@@ -56,6 +58,12 @@ pub(super) struct Registered {
     pub(super) environment: Option<String>,
     pub(super) key: Option<CmcKey>,
     pub(super) tries: UnknownTries,
+    /// The device that this one was put in place of.
+    pub(super) instead_of: Option<DeviceIdentity>,
+    /// The number that the series was begun with.
+    pub(super) first_number: Option<u64>,
+    /// What differs from the hardware that the store knows.
+    pub(super) moved: Vec<String>,
     /// KRA's answer, until it is read to its end.
     pub(super) answer: Option<KeptAnswer>,
 }
@@ -112,6 +120,7 @@ impl JournalLedger {
             // Nothing was sold: what one KRA was asked is nothing to another.
             registered = Registered::default();
         }
+        registered.moved = differing_hardware(&store, &Hardware::of_this_machine())?;
         let refusals = Refusals::read(&Reader { store: store.clone(), now: stamp() })
             .map_err(|error| LedgerOpenError::Damaged(error.to_string()))?;
         Ok(Self {

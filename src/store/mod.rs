@@ -44,6 +44,7 @@ mod bucket;
 mod checkpoint;
 mod codec;
 mod committer;
+mod device_acts;
 mod disk;
 #[cfg(test)]
 mod disk_fake;

@@ -9,20 +9,57 @@ use super::ledger::{JournalLedger, LedgerOpenError, Registered};
 use super::secrets::{SecretError, Secrets};
 use super::{Effect, Kind, Store};
 use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
-use crate::gateway::ports::{Device, KeptAnswer, LedgerError, LeftOver, RegistrationFailure, Registry};
+use crate::gateway::ports::{
+    Acted, Device, KeptAnswer, LedgerError, LeftOver, RegistrationFailure, Registry,
+};
 use crate::queue::Words;
 
 impl Registry for JournalLedger {
     fn device(&self) -> Device {
-        self.registered().device.clone()
+        self.device_here()
     }
 
     fn key(&self) -> Option<CmcKey> {
         self.registered().key.clone()
     }
 
+    fn instead_of(&self) -> Option<DeviceIdentity> {
+        self.registered().instead_of.clone()
+    }
+
+    fn first_number(&self) -> Option<u64> {
+        self.registered().first_number
+    }
+
     fn has_documents(&self) -> bool {
         self.store().counts().documents_total > 0
+    }
+
+    fn next_number(&self) -> u64 {
+        self.store().series().next
+    }
+
+    async fn settle_here(&self, by: &Acted) -> Result<bool, LedgerError> {
+        self.settle_hardware(by).await
+    }
+
+    async fn put_right(&self, identity: &DeviceIdentity, by: &Acted) -> Result<(), LedgerError> {
+        self.put_device_right(identity, by).await
+    }
+
+    async fn adopt(
+        &self,
+        identity: &DeviceIdentity,
+        registration: &Registration,
+        key: &CmcKey,
+        first_number: Option<u64>,
+        by: &Acted,
+    ) -> Result<(), LedgerError> {
+        self.adopt_registration(identity, registration, key, first_number, by).await
+    }
+
+    async fn key_in_hand(&self, identity: &DeviceIdentity) -> Result<Option<CmcKey>, LedgerError> {
+        self.find_key(identity).await
     }
 
     async fn wait_for(&self, identity: &DeviceIdentity) -> Result<(), LedgerError> {
@@ -60,7 +97,7 @@ impl Registry for JournalLedger {
         let Some(bytes) = self.secrets.kept_answer().await.map_err(|error| secret_failed(&error))? else {
             return Ok(None);
         };
-        if matches!(self.device(), Device::Active(..)) {
+        if self.device().registration().is_some() {
             self.tidy(self.secrets.forget_answer().await);
             return Ok(None);
         }
@@ -90,15 +127,20 @@ impl Registry for JournalLedger {
         key: &CmcKey,
     ) -> Result<(), LedgerError> {
         self.secrets.keep_key(key).await.map_err(|error| secret_failed(&error))?;
-        let body = bodies::write_registration(identity, registration, &self.terms.environment);
+        let first_number = Some(self.terms.first_number);
+        let instead_of = self.registered().instead_of.clone();
+        let origin = (self.terms.environment.as_str(), first_number, instead_of.as_ref());
+        let body = bodies::write_registration(identity, registration, origin);
         let effect = Effect::Series { next: self.terms.first_number, last: None };
         self.commit(vec![self.record_of(Kind::Registration, effect, body)]).await?;
-        *self.registered() = Registered {
+        self.become_registered(Registered {
             device: Device::Active(identity.clone(), registration.clone()),
             environment: Some(self.terms.environment.clone()),
             key: Some(key.clone()),
+            instead_of,
+            first_number,
             ..Registered::default()
-        };
+        });
         self.tidy(self.secrets.forget_answer().await);
         Ok(())
     }
@@ -144,7 +186,7 @@ impl JournalLedger {
         let known = self.device();
         if known.identity().is_some_and(|known| known != identity) {
             let answer = self.kept_answer().await?.filter(|answer| answer.device != *identity);
-            if matches!(known, Device::Active(..)) || self.has_documents() || answer.is_some() {
+            if known.registration().is_some() || self.has_documents() || answer.is_some() {
                 return Err(LedgerError::OtherDevice);
             }
         }
@@ -158,10 +200,11 @@ impl JournalLedger {
         tries: UnknownTries,
     ) -> Result<(), LedgerError> {
         let environment = self.terms.environment.clone();
-        let init = Init { device: identity.clone(), environment, step, tries };
+        let instead_of = self.registered().instead_of.clone();
+        let init = Init { device: identity.clone(), instead_of, environment, step, tries };
         self.commit(vec![self.record_of(Kind::Init, Effect::None, bodies::write_init(&init))]).await?;
         let answer = self.registered().answer.take();
-        *self.registered() = Registered { answer, ..Registered::of(init) };
+        self.become_registered(Registered { answer, ..Registered::of(init) });
         Ok(())
     }
 
@@ -176,7 +219,7 @@ impl JournalLedger {
     }
 
     /// What is decided is on the disk: a file left lying is no harm.
-    fn tidy(&self, done: Result<(), SecretError>) {
+    pub(super) fn tidy(&self, done: Result<(), SecretError>) {
         if let Err(error) = done {
             warn!(%error, "a file of the registration is left lying");
         }
@@ -184,8 +227,8 @@ impl JournalLedger {
 }
 
 impl Registered {
-    fn of(init: Init) -> Self {
-        let Init { device: identity, environment, step, tries } = init;
+    pub(super) fn of(init: Init) -> Self {
+        let Init { device: identity, instead_of, environment, step, tries } = init;
         let device = match step {
             InitStep::Refused(words) => Device::Failed(identity, words),
             InitStep::Awaited | InitStep::Intended | InitStep::Lost(_) | InitStep::NotSent(_) => {
@@ -193,11 +236,11 @@ impl Registered {
                 Device::Pending { identity, unknown }
             }
         };
-        Self { device, environment: Some(environment), key: None, tries, answer: None }
+        Self { device, environment: Some(environment), tries, instead_of, ..Self::default() }
     }
 }
 
-fn secret_failed(error: &SecretError) -> LedgerError {
+pub(super) fn secret_failed(error: &SecretError) -> LedgerError {
     match error {
         SecretError::Io { source, .. }
             if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
@@ -215,13 +258,15 @@ pub(super) fn read_device(store: &Store, secrets: &Secrets) -> Result<Registered
     if let Some(at) = store.latest(Kind::Registration) {
         let record =
             store.read(at).map_err(|error| damaged(format!("the registration cannot be read: {error}")))?;
-        let (identity, registration, environment) = bodies::read_registration(&record.body)
+        let known = bodies::read_registration(&record.body)
             .map_err(|error| damaged(format!("the registration, record {}: {error}", record.seq)))?;
         let key = secrets.key().map_err(|error| damaged(error.to_string()))?;
         return Ok(Registered {
-            device: Device::Active(identity, registration),
-            environment: Some(environment),
+            device: Device::Active(known.device, known.registration),
+            environment: Some(known.environment),
             key: Some(key),
+            instead_of: known.instead_of,
+            first_number: known.first_number,
             ..Registered::default()
         });
     }

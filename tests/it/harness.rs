@@ -62,6 +62,7 @@ pub(crate) struct Shop {
     dir: TempDir,
     keys: RefCell<BTreeMap<String, String>>,
     starts: Cell<u32>,
+    wrapper: RefCell<Vec<String>>,
 }
 
 impl Drop for Shop {
@@ -98,7 +99,7 @@ impl Shop {
     /// A shop without a KRA: nothing listens where it should be.
     pub(crate) fn bare() -> Shop {
         let dir = tempfile::Builder::new().prefix("etims-it-").tempdir().unwrap();
-        let shop = Shop { dir, keys: RefCell::default(), starts: Cell::new(0) };
+        let shop = Shop { dir, keys: RefCell::default(), starts: Cell::new(0), wrapper: RefCell::default() };
         let path = |name: &str| format!("{:?}", shop.path(name));
         let keys = [
             ("state_dir", path("state")),
@@ -174,7 +175,8 @@ impl Shop {
         self.starts.set(start);
         let notify = Notices::listen(&self.path(&format!("notify-{start}.sock")));
         let journal = File::create(self.path(&format!("journal-{start:03}.txt"))).unwrap();
-        let child = binary()
+        let child = self
+            .wrapped()
             .current_dir(self.dir.path())
             .arg("run")
             .arg("--config")
@@ -186,6 +188,20 @@ impl Shop {
             .spawn()
             .unwrap();
         Gateway { child, notify, ended: None }
+    }
+
+    /// From the next start on the gateway is run by this command, which is given it and its arguments and must become it.
+    pub(crate) fn run_in(&self, wrapper: &[String]) {
+        *self.wrapper.borrow_mut() = wrapper.to_vec();
+    }
+
+    fn wrapped(&self) -> Command {
+        let wrapper = self.wrapper.borrow();
+        let Some((first, others)) = wrapper.split_first() else { return binary() };
+        let mut command = Command::new(first);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+        command.args(others).arg(env!("CARGO_BIN_EXE_etims-gateway"));
+        command
     }
 
     /// What the gateway wrote to its output so far, over all starts.

@@ -14,6 +14,7 @@ mod api_log;
 mod commands;
 mod config;
 mod demo;
+mod device;
 mod events;
 mod export;
 mod guard;
