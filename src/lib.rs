@@ -10,7 +10,7 @@
 //! # The map
 //!
 //! ```text
-//! main > cli > daemon > { pos  admin  http  kra  store  systemd  config } > gateway > { wire  status } > queue > fiscal
+//! main > cli > daemon > { pos  admin  http  kra  webhook  store  systemd  config } > gateway > { wire  status } > queue > fiscal
 //! ```
 //!
 //! Arrows go one way, and edges do not know each other (`pos` and `admin` ride on `http`).
@@ -25,6 +25,7 @@
 //! | [`pos`], [`admin`] | what a till, what a technician may ask |
 //! | [`http`] | HTTP/1.1 in: limits, Host, Origin, token |
 //! | [`kra`] | HTTP out: one connection at a time, and whether a byte left |
+//! | [`webhook`] | HTTP out, to whoever wants to be told of sales and alerts |
 //! | [`store`] | the journal (truth), sled (queue and indexes over it), keys |
 //! | [`simulator`] | a strict KRA on loopback; nothing else imports it |
 //!
@@ -50,6 +51,7 @@ pub mod simulator;
 pub mod status;
 pub mod store;
 pub mod systemd;
+pub mod webhook;
 pub mod wire;
 
 /// Runs the command that the command line names.

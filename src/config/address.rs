@@ -111,6 +111,45 @@ impl Origin {
     }
 }
 
+/// Where events are POSTed. In the clear only where the wire is the shop's own: to this machine, and to addresses that no
+/// router on the Internet forwards.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct WebhookAddress {
+    /// Scheme, host and port.
+    pub url: BaseUrl,
+    /// The path as it was written, at least a slash: a receiver may insist on a final one.
+    pub path: String,
+}
+
+impl WebhookAddress {
+    pub(super) fn parse(text: &str) -> Result<WebhookAddress, String> {
+        let url = BaseUrl::parse(text)?;
+        if !url.https && !url.is_loopback() && !is_private(&url.host) {
+            return Err(
+                "http:// shows the shop's sales to everybody on the way; beyond this machine and private \
+                        addresses only https://"
+                    .to_owned(),
+            );
+        }
+        let uri: Uri = text.trim().parse().map_err(|_| "is not a URL".to_owned())?;
+        Ok(WebhookAddress { url, path: uri.path().to_owned() })
+    }
+}
+
+impl fmt::Display for WebhookAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", BaseUrl { path: String::new(), ..self.url.clone() }, self.path)
+    }
+}
+
+fn is_private(host: &str) -> bool {
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => address.is_unique_local() || address.is_unicast_link_local(),
+        Err(_) => false,
+    }
+}
+
 struct Bracketed<'a>(&'a str);
 
 impl fmt::Display for Bracketed<'_> {
@@ -139,7 +178,7 @@ fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BaseUrl, Origin, ProxyAddress};
+    use super::{BaseUrl, Origin, ProxyAddress, WebhookAddress};
 
     #[test]
     fn base_urls() {
@@ -164,6 +203,33 @@ mod tests {
         check("https://host:/", Err("port"));
         check("", Err(""));
         check("https://ho st/", Err("URL"));
+    }
+
+    #[test]
+    fn webhooks() {
+        let check = |text: &str, expected: Option<&str>| {
+            let found = WebhookAddress::parse(text).map(|url| url.to_string()).ok();
+            assert_eq!(found.as_deref(), expected, "{text}");
+        };
+        check("https://alerts.example/etims/", Some("https://alerts.example/etims/"));
+        check("https://alerts.example", Some("https://alerts.example/"));
+        check("http://localhost:9000/sale", Some("http://localhost:9000/sale"));
+        check("http://192.168.1.10/x", Some("http://192.168.1.10/x"));
+        check("http://10.1.2.3:8080/", Some("http://10.1.2.3:8080/"));
+        check("http://[fd00::1]:80/", Some("http://[fd00::1]/"));
+        check("http://[::ffff:10.0.0.1]/", Some("http://[::ffff:10.0.0.1]/"));
+        for bad in [
+            "http://alerts.example/",
+            "http://8.8.8.8/",
+            "http://172.32.0.1/",
+            "http://[2001:db8::1]/",
+            "x",
+            "ftp://10.0.0.1/",
+            "https://me:pw@alerts.example/",
+            "https://alerts.example/?token=x",
+        ] {
+            check(bad, None);
+        }
     }
 
     #[test]

@@ -47,8 +47,8 @@ pub(super) fn settings(
         delivery: delivery(reader),
         storage: storage(reader, kra.environment, warnings),
         notify: Notify {
-            till_webhook: reader.url("notify.till_webhook"),
-            alert_webhook: reader.url("notify.alert_webhook"),
+            till_webhook: reader.webhook("notify.till_webhook"),
+            alert_webhook: reader.webhook("notify.alert_webhook"),
         },
         api_log: ApiLog { max_size: reader.size("api_log.max_size") },
         log: Log {

@@ -190,8 +190,8 @@ const KEYS: &[Key] = &[
     key("storage.retention", duration("1s", "36500d"), "\"1830d\"", "How long signed sales are kept; tax law asks for five years."),
     key("storage.reserve", size("8MiB", "1GiB"), "\"16MiB\"", "Size of a file kept so that KRA's answers can be recorded when the disk is full."),
 
-    open("notify.till_webhook", Kind::Url, "none", "Where each finished sale is POSTed."),
-    open("notify.alert_webhook", Kind::Url, "none", "Where each alert is POSTed."),
+    open("notify.till_webhook", Kind::Webhook, "none", "Where each finished sale is POSTed, until it is taken; http:// only to this machine and to private addresses."),
+    open("notify.alert_webhook", Kind::Webhook, "none", "Where each alert is POSTed when it is raised and when it is cleared, likewise."),
 
     key("api_log.max_size", size("64KiB", "64GiB"), "\"32MiB\"", "Disk for the log of exchanges with KRA; the oldest go first."),
 

@@ -59,6 +59,8 @@ pub enum Kind {
     Url,
     /// A path under `kra.base_url`.
     UrlPath,
+    /// `http://` or `https://` with a host and an optional path, for what is not secret.
+    Webhook,
 }
 
 impl Kind {
@@ -98,6 +100,10 @@ impl fmt::Display for Kind {
                 write!(f, "a capital letter, nine digits, a capital letter, such as \"P051234567Z\"")
             }
             Kind::Url => write!(f, "\"https://host/path\", or http:// on loopback"),
+            Kind::Webhook => write!(
+                f,
+                "\"https://host/path\", or http:// to this machine or a private address such as 192.168.1.10"
+            ),
             Kind::UrlPath => write!(f, "a path such as \"/saveTrnsSalesOsdc\""),
         }
     }

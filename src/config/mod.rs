@@ -21,7 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use address::{BaseUrl, Origin, ProxyAddress};
+pub use address::{BaseUrl, Origin, ProxyAddress, WebhookAddress};
 pub use credentials::{Secret, SecretError, SecretFile};
 pub use environment::process_environment;
 pub use keys::{Fallback, Key, every_key};

@@ -16,8 +16,6 @@ pub const NOT_BUILT: &[NotBuilt] = &[
     NotBuilt { key: "kra.wire", value: Some("gateway") },
     NotBuilt { key: "http.tls_certificate", value: None },
     NotBuilt { key: "http.tls_key", value: None },
-    NotBuilt { key: "notify.till_webhook", value: None },
-    NotBuilt { key: "notify.alert_webhook", value: None },
     NotBuilt { key: "serial", value: None },
 ];
 

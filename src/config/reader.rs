@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::Value;
 
-use super::address::{BaseUrl, Origin, ProxyAddress};
+use super::address::{BaseUrl, Origin, ProxyAddress, WebhookAddress};
 use super::credentials::SecretFile;
 use super::environment::toml_value;
 use super::keys::{Fallback, Key, find};
@@ -87,6 +87,10 @@ impl Reader {
 
     pub(super) fn url(&mut self, name: &str) -> Option<BaseUrl> {
         self.read(name, |_, value| BaseUrl::parse(text(value)?))
+    }
+
+    pub(super) fn webhook(&mut self, name: &str) -> Option<WebhookAddress> {
+        self.read(name, |_, value| WebhookAddress::parse(text(value)?))
     }
 
     pub(super) fn proxy(&mut self, name: &str) -> Option<ProxyAddress> {

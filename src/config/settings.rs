@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::address::{BaseUrl, Origin, ProxyAddress};
+use super::address::{BaseUrl, Origin, ProxyAddress, WebhookAddress};
 use super::credentials::SecretFile;
 
 /// Every setting, checked.
@@ -232,9 +232,9 @@ pub struct Storage {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Notify {
     /// For finished sales.
-    pub till_webhook: Option<BaseUrl>,
+    pub till_webhook: Option<WebhookAddress>,
     /// For alerts.
-    pub alert_webhook: Option<BaseUrl>,
+    pub alert_webhook: Option<WebhookAddress>,
 }
 
 /// `api_log.*`.

@@ -268,7 +268,7 @@ fn rules_of_single_keys() {
         ("kra.wire = \"gateway\"", "not built yet"),
         ("kra.environment = \"gateway-sandbox\"", "not built yet"),
         ("kra.environment = \"gateway-production\"", "not built yet"),
-        ("notify.till_webhook = \"http://127.0.0.1/x\"", "not built yet"),
+        ("notify.till_webhook = \"http://shop.example/x\"", "private addresses only https"),
         ("notify.alert_webhook = \"nowhere\"", "begin with"),
         (
             "[[serial]]\nport = \"/dev/ttyS0\"\nbaud = 19200",

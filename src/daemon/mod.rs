@@ -6,6 +6,7 @@ mod process;
 mod run;
 mod sockets;
 mod tasks;
+mod webhooks;
 mod wiring;
 
 pub use run::{StartError, Stopped, make_store, run};

@@ -15,7 +15,7 @@ use tracing::{error, info, warn};
 use super::clock::{MachineClock, stamp};
 use super::process::process;
 use super::sockets::{self, Sockets};
-use super::{exchanges, tasks, wiring};
+use super::{exchanges, tasks, webhooks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
@@ -120,6 +120,7 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = parts.serve(&settings, passed, &stopping).await?;
+    webhooks::start(&settings, &parts.ledger, &stopping, &mut servers);
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer(&settings).run(orders, told(drain_stopping)));
     let mut registrar = tokio::spawn(parts.registering(&settings, configured).run(asks, stopping.clone()));

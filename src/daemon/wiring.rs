@@ -5,7 +5,7 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use tracing::info;
 
-use crate::config::{self, CfmDt, Environment, LogFormat, LogLevel, Settings, Wire};
+use crate::config::{self, BaseUrl, CfmDt, Environment, LogFormat, LogLevel, Settings, WebhookAddress, Wire};
 use crate::fiscal::{BhfId, Codes, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
 use crate::gateway::{SendingRules, Shown, TakingRules};
 use crate::http::{BodyBudget, Limits};
@@ -15,6 +15,7 @@ use crate::queue::drain::Policy;
 use crate::store::api_log::Bounds;
 use crate::store::{Options, Terms};
 use crate::systemd;
+use crate::webhook::Address;
 use crate::wire::sale::TraderTexts;
 use crate::wire::{Format, Function, Paths};
 
@@ -172,6 +173,12 @@ pub(super) fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
 /// How large the log of exchanges with KRA may get.
 pub(super) const fn log_bounds(settings: &Settings) -> Bounds {
     Bounds { max_size: settings.api_log.max_size, min_free: settings.storage.min_free }
+}
+
+/// Where a webhook is.
+pub(super) fn webhook(configured: &WebhookAddress) -> Address {
+    let BaseUrl { https, host, port, .. } = &configured.url;
+    Address { https: *https, host: host.clone(), port: *port, path: configured.path.clone() }
 }
 
 /// One throw of the dice, from the kernel.

@@ -9,8 +9,10 @@ mod operator;
 pub mod ports;
 mod progress;
 mod raise_alerts;
+mod redelivery;
 mod register_device;
 mod registrar;
+mod send_events;
 mod series;
 mod watch_health;
 
@@ -24,5 +26,6 @@ pub use progress::{Progress, Sight};
 pub use raise_alerts::Alarms;
 pub use register_device::{Registered, expect_device, finish_registration};
 pub use registrar::{Asks, Registering, Registrar};
+pub use send_events::{Sending, Wanted};
 pub use series::{BoundDocument, SeriesBooks};
 pub use watch_health::{Shown, Watch};

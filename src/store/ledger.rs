@@ -140,6 +140,10 @@ impl JournalLedger {
         &self.store
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn registered(&self) -> std::sync::MutexGuard<'_, Registered> {
         self.device.lock().expect("nobody panics while holding it")
     }

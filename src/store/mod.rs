@@ -40,6 +40,7 @@ mod admin_body;
 mod alert_body;
 pub mod api_log;
 mod bodies;
+mod bookmarks;
 mod bucket;
 mod checkpoint;
 mod codec;

@@ -35,3 +35,4 @@ mod secrets;
 mod shutdown;
 mod store;
 mod twins;
+mod webhooks;
