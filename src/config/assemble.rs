@@ -296,6 +296,9 @@ fn delivery(reader: &mut Reader) -> Delivery {
     delivery
 }
 
+/// Five years, with as many leap days as they can have.
+const FIVE_YEARS_DAYS: u64 = 1826;
+
 fn storage(reader: &mut Reader, environment: Environment, warnings: &mut Vec<Warning>) -> Storage {
     let storage = Storage {
         max_documents: reader.integer("storage.max_documents"),
@@ -304,8 +307,17 @@ fn storage(reader: &mut Reader, environment: Environment, warnings: &mut Vec<War
         reserve: reader.size("storage.reserve"),
     };
     let production = matches!(environment, Environment::Production | Environment::GatewayProduction);
-    if production && storage.retention.as_secs() < 1826 * 86_400 {
-        warn(warnings, "storage.retention", "tax law asks for five years; export the sales journal in time");
+    let sandbox = matches!(environment, Environment::Sandbox | Environment::GatewaySandbox);
+    if reader.sound(&["storage.retention"]) && storage.retention.as_secs() < FIVE_YEARS_DAYS * 86_400 {
+        if production {
+            reader.refuse("storage.retention", "tax law asks for five years: at least 1826d in production");
+        } else if sandbox {
+            warn(
+                warnings,
+                "storage.retention",
+                "tax law asks for five years: production refuses less than 1826d",
+            );
+        }
     }
     storage
 }

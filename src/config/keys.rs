@@ -187,7 +187,7 @@ const KEYS: &[Key] = &[
 
     key("storage.max_documents", Kind::Integer { least: 1, most: 10_000_000 }, "250000", "Documents that may wait; more are refused."),
     key("storage.min_free", size("1MiB", "1TiB"), "\"64MiB\"", "Free disk below which sales are refused."),
-    key("storage.retention", duration("1s", "36500d"), "\"1830d\"", "How long signed sales are kept; tax law asks for five years."),
+    key("storage.retention", duration("1s", "36500d"), "\"1830d\"", "How long finished sales are kept; at least 1826d in production (tax law asks for five years)."),
     key("storage.reserve", size("8MiB", "1GiB"), "\"16MiB\"", "Size of a file kept so that KRA's answers can be recorded when the disk is full."),
 
     open("notify.till_webhook", Kind::Webhook, "none", "Where each finished sale is POSTed, until it is taken; http:// only to this machine and to private addresses."),

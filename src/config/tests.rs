@@ -265,6 +265,7 @@ fn rules_of_single_keys() {
         ("unix.path = \"/a\"\nadmin.path = \"/a\"", "same as unix.path"),
         ("state_dir = \"\"", "is empty"),
         ("storage.reserve = \"1MiB\"", "too small"),
+        ("kra.environment = \"production\"\nstorage.retention = \"1825d\"", "at least 1826d"),
         ("kra.wire = \"gateway\"", "not built yet"),
         ("kra.environment = \"gateway-sandbox\"", "not built yet"),
         ("kra.environment = \"gateway-production\"", "not built yet"),
@@ -337,10 +338,7 @@ fn warnings_do_not_prevent_a_start() {
     assert_eq!(warned("device.tin = \"P051234567Z\""), ["device.serial_number"]);
     assert_eq!(warned("device.serial_number = \"X\""), ["device.tin"]);
     assert_eq!(warned("sales.offline_limit = \"1h\""), ["sales.offline_limit"]);
-    assert_eq!(
-        warned("kra.environment = \"production\"\nstorage.retention = \"30d\""),
-        ["storage.retention"]
-    );
+    assert_eq!(warned("kra.environment = \"sandbox\"\nstorage.retention = \"30d\""), ["storage.retention"]);
     let full = with("device = { tin = \"P051234567Z\", serial_number = \"X\" }", &[]).unwrap();
     assert_eq!(full.settings.device.identity().unwrap().bhf_id, "00");
 }

@@ -43,6 +43,7 @@ pub(super) fn store_options(settings: &Settings) -> Options {
         // look like a new till.
         create: matches!(settings.kra.environment, Environment::Simulator | Environment::Custom),
         max_documents: settings.storage.max_documents,
+        retention: Some(settings.storage.retention),
         ..Options::new(super::clock::stamp)
     }
 }

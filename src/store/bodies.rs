@@ -266,6 +266,12 @@ pub(super) fn read_bind(bytes: &[u8]) -> Result<Bound, UnreadableBody> {
     })
 }
 
+/// When KRA signed, if the OUTCOME has a proof: milliseconds since 1970 (UTC).
+pub(super) fn proof_time(bytes: &[u8]) -> Option<i64> {
+    let proof = from_json::<OutcomeBody>(bytes).ok()?.proof?;
+    time(&proof.issued_at).ok()?.unix().checked_mul(1000)
+}
+
 pub(super) fn write_outcome(ruling: &Ruling, acted: Option<&Acted>) -> Vec<u8> {
     to_json(&OutcomeBody {
         proof: ruling.proof.as_ref().map(|proof| ProofBody {

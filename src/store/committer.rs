@@ -46,6 +46,10 @@ pub(crate) struct Committer {
     /// Written at a failure, so that the next start goes on in a new segment.
     pub(crate) failed_marker: PathBuf,
     pub(crate) pace: Pace,
+    /// The segments that the latest checkpoint of this run needs for unfinished documents.
+    pub(crate) checkpointed: Option<Vec<u32>>,
+    /// Where the next start begins to read: by the newest BASE, which is what it finds first.
+    pub(crate) read_from: u32,
 }
 
 /// When the next checkpoint is due.
@@ -55,6 +59,8 @@ pub(crate) struct Pace {
     bytes: u64,
     /// Something was committed since the last checkpoint.
     stale: bool,
+    /// Somebody waits for a checkpoint.
+    asked: bool,
     /// A flush is on its way: what was applied when it began.
     flushing: Option<Flushing>,
 }
@@ -64,12 +70,19 @@ struct Flushing {
     indexed: Seq,
     sums: Sums,
     replay_segment: u32,
+    /// The segments that unfinished documents needed when the flush began.
+    needed: Vec<u32>,
 }
 
 impl Pace {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { last_commit: now, last_checkpoint: now, bytes: 0, stale: false, flushing: None }
+        Self { last_commit: now, last_checkpoint: now, bytes: 0, stale: false, asked: false, flushing: None }
+    }
+
+    /// A checkpoint as soon as may be.
+    pub(crate) fn ask(&mut self) {
+        (self.stale, self.asked) = (true, true);
     }
 
     /// When a flush is to begin; `None`: not before something happens.
@@ -77,7 +90,7 @@ impl Pace {
         if !self.stale || self.flushing.is_some() {
             return None;
         }
-        if self.bytes >= options.checkpoint_bytes {
+        if self.asked || self.bytes >= options.checkpoint_bytes {
             return Some(self.last_commit);
         }
         let quiet = self.last_commit.checked_add(options.checkpoint_quiet);
@@ -87,12 +100,12 @@ impl Pace {
 }
 
 /// A group in the making.
-struct Draft {
+pub(crate) struct Draft {
     buffer: Vec<u8>,
     first_seq: Seq,
-    head: (Seq, [u8; 32]),
+    pub(crate) head: (Seq, [u8; 32]),
     standing: Standing,
-    changes: Changes,
+    pub(crate) changes: Changes,
     taken: Vec<(Request, Vec<Committed>)>,
     /// Twins of documents in this group, to be answered with what becomes of those.
     twins: Vec<(Request, String)>,
@@ -111,15 +124,15 @@ enum Considered {
 
 /// What a record needs to be written.
 #[derive(Default)]
-struct Step {
+pub(crate) struct Step {
     /// The number that its `Used` means.
-    used: Option<u64>,
+    pub(crate) used: Option<u64>,
     /// Its document as the index has it, unless this group has touched it.
-    known: Option<Entry>,
+    pub(crate) known: Option<Entry>,
 }
 
 /// Nothing more is written in this run, for this reason.
-struct Broken(String);
+pub(crate) struct Broken(String);
 
 impl Committer {
     /// Runs until the store is closed, abandoned or broken.
@@ -172,6 +185,9 @@ impl Committer {
         if let Some(flushed) = mail.flushed {
             self.flushed(flushed)?;
         }
+        if let Some(errand) = mail.errand {
+            self.run_errand(errand)?;
+        }
         if let Some(closed) = mail.close {
             self.close()?;
             return Ok(Some(closed));
@@ -185,7 +201,7 @@ impl Committer {
     /// Shows where the store stands, before anything is committed.
     pub(crate) fn show(&self) {
         let ready = self.writer.spares().ready();
-        self.shared.publish(self.head, &self.standing, &Changes::default(), ready);
+        self.shared.publish(self.head, (&self.standing, self.read_from), &Changes::default(), ready);
     }
 
     /// Commits one record of the store's own, at the start.
@@ -259,8 +275,7 @@ impl Committer {
         if let Err(why) = check_form(&request.records) {
             return Ok(Considered::Refused(why));
         }
-        let limit = length_usize(self.options.segment_size) - OVERHEAD - BASE_BOUND;
-        if bytes > limit {
+        if let Some(limit) = self.too_large(bytes) {
             return Ok(Considered::Refused(CommitError::TooLarge { bytes, limit }));
         }
         let changes = draft.map(|draft| &draft.changes);
@@ -333,8 +348,14 @@ impl Committer {
         }
     }
 
+    /// The most bytes that a group takes, if these are more.
+    pub(crate) fn too_large(&self, bytes: usize) -> Option<usize> {
+        let limit = length_usize(self.options.segment_size) - OVERHEAD - BASE_BOUND;
+        (bytes > limit).then_some(limit)
+    }
+
     /// Begins a group, in a new segment if the next `bytes` do not fit into this one.
-    fn begin(&mut self, bytes: usize) -> Result<Draft, Broken> {
+    pub(crate) fn begin(&mut self, bytes: usize) -> Result<Draft, Broken> {
         let size = (OVERHEAD + bytes).next_multiple_of(BLOCK);
         let roll = size > self.writer.room();
         let mut draft = Draft {
@@ -358,6 +379,7 @@ impl Committer {
                 standing: self.standing.clone(),
             };
             self.push(&mut draft, &own_record(&self.options, Kind::Base, base.encode()), Step::default());
+            self.read_from = self.standing.replay_segment;
         }
         Ok(draft)
     }
@@ -371,7 +393,7 @@ impl Committer {
     }
 
     /// Adds a record to the group: numbers it, chains it, and works out what it does to its document.
-    fn push(&self, draft: &mut Draft, record: &NewRecord, step: Step) -> (Seq, [u8; 32], Located) {
+    pub(crate) fn push(&self, draft: &mut Draft, record: &NewRecord, step: Step) -> (Seq, [u8; 32], Located) {
         let Step { used, known } = step;
         let start = draft.buffer.len();
         let seq = draft.head.0 + 1;
@@ -400,7 +422,7 @@ impl Committer {
     }
 
     /// Writes, syncs, applies, publishes, answers; in this order.
-    fn commit(&mut self, mut draft: Draft) -> Result<(), Broken> {
+    pub(crate) fn commit(&mut self, mut draft: Draft) -> Result<(), Broken> {
         let count = draft.head.0 + 1 - draft.first_seq;
         if count == 0 {
             return Ok(());
@@ -443,7 +465,7 @@ impl Committer {
         let (segment, end) = self.writer.position();
         self.shared.journal.extend(segment, draft.first_seq, end);
         let ready = self.writer.spares().ready();
-        self.shared.publish(self.head, &self.standing, &draft.changes, ready);
+        self.shared.publish(self.head, (&self.standing, self.read_from), &draft.changes, ready);
         draft.decided.iter().for_each(|document| self.shared.finished.tell(*document));
         for (request, committed) in draft.taken {
             answer(request, Ok(committed));
@@ -476,6 +498,7 @@ impl Committer {
         };
         self.pace.last_checkpoint = Instant::now();
         self.pace.bytes = 0;
+        self.pace.asked = false;
         match std::thread::Builder::new().name("store-checkpoint".into()).spawn(flush) {
             Ok(thread) => self.pace.flushing = Some(self.flushing(Some(thread))),
             Err(error) => {
@@ -486,7 +509,13 @@ impl Committer {
     }
 
     fn flushing(&self, thread: Option<JoinHandle<()>>) -> Flushing {
-        Flushing { thread, indexed: self.head.0, sums: self.sums, replay_segment: self.writer.position().0 }
+        Flushing {
+            thread,
+            indexed: self.head.0,
+            sums: self.sums,
+            replay_segment: self.writer.position().0,
+            needed: self.shared.needed_segments(),
+        }
     }
 
     /// The index is on the disk as it was when the flush began: says so in the journal.
@@ -500,6 +529,7 @@ impl Committer {
         let quiet = self.head.0 == flushing.indexed;
         let flushing = Flushing { thread: None, ..flushing };
         self.write_checkpoint(&flushing, false)?;
+        self.checkpointed = Some(flushing.needed);
         self.pace.stale = !quiet;
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! Effects: what the index must know of a record, stored beside its body so that no replay parses bodies.
 
 use crate::queue::{Seq, Status};
+use crate::store::carry::{Carried, Part, Retired};
 use crate::store::codec::{Put, Take};
-use crate::store::record::Malformed;
+use crate::store::record::{Kind, Malformed};
 
 /// What a record changes in the queue and in the number series.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +50,33 @@ pub enum Effect {
         /// The last one that KRA accepted.
         last: Option<LastAccepted>,
     },
+    /// An unfinished document was taken along from a segment that is to be retired. Written by the store alone.
+    Carried(Box<Carried>),
+    /// The latest record of its kind was taken along, being needed at every start. Written by the store alone.
+    Kept {
+        /// Its kind.
+        kind: Kind,
+        /// Its bytes, in the body.
+        part: Part,
+    },
+    /// Everything before a segment is no longer kept. Written by the store alone.
+    Retired(Box<Retired>),
+}
+
+impl Effect {
+    /// Only the store writes these; a caller's is refused.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self, Self::Carried(_) | Self::Kept { .. } | Self::Retired(_))
+    }
+
+    /// An upper bound of what [`encode_effect`] appends.
+    pub(crate) fn encoded_bound(&self) -> usize {
+        match self {
+            Self::Retired(retired) => retired.encoded_bound(),
+            // At most two short texts and what is fixed.
+            _ => 2 * 256 + 160,
+        }
+    }
 }
 
 /// What becomes of the number that a document is bound to.
@@ -153,6 +181,19 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
         }
         Effect::Hardware => out.put_u8(16),
         Effect::Alerts => out.put_u8(17),
+        Effect::Carried(carried) => {
+            out.put_u8(5);
+            carried.put(out);
+        }
+        Effect::Kept { kind, part } => {
+            out.put_u8(6);
+            out.put_u8(kind.code());
+            part.put(out);
+        }
+        Effect::Retired(retired) => {
+            out.put_u8(7);
+            retired.put(out);
+        }
     }
 }
 
@@ -180,6 +221,12 @@ pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
         }
         16 => Effect::Hardware,
         17 => Effect::Alerts,
+        5 => Effect::Carried(Box::new(Carried::take(take)?)),
+        6 => Effect::Kept {
+            kind: Kind::from_code(take.u8()?).ok_or(Malformed("an unknown kind"))?,
+            part: Part::take(take)?,
+        },
+        7 => Effect::Retired(Box::new(Retired::take(take)?)),
         _ => return Err(Malformed("an unknown effect")),
     })
 }

@@ -20,21 +20,30 @@ pub(crate) struct Placed<'a> {
 }
 
 /// The existing document that an effect is about.
-pub(crate) const fn subject(effect: &Effect) -> Option<Seq> {
+pub(crate) fn subject(effect: &Effect) -> Option<Seq> {
     match effect {
         Effect::Bound { document, .. } | Effect::Moved { document, .. } => Some(*document),
+        Effect::Carried(carried) => Some(carried.document),
         Effect::None
-        | Effect::Alerts
         | Effect::Document { .. }
+        | Effect::Alerts
         | Effect::Hardware
-        | Effect::Series { .. } => None,
+        | Effect::Series { .. }
+        | Effect::Kept { .. }
+        | Effect::Retired(_) => None,
     }
 }
 
 /// The document after the record. `None`: the record changes none, or one that is not there (finished, in a replay).
 pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
     match placed.effect {
-        Effect::None | Effect::Alerts | Effect::Hardware | Effect::Series { .. } => None,
+        Effect::None
+        | Effect::Alerts
+        | Effect::Hardware
+        | Effect::Series { .. }
+        | Effect::Kept { .. }
+        | Effect::Retired(_) => None,
+        Effect::Carried(carried) => Some(carried.entry(placed.at)),
         Effect::Document { key, content, queued } => Some(Entry {
             seq: placed.seq,
             key: key.clone(),
@@ -73,6 +82,8 @@ pub(crate) struct Changes {
     entries: HashMap<Seq, Change>,
     keys: HashMap<String, Seq>,
     order: Vec<Seq>,
+    /// Finished documents whose record is no longer kept: key and value in `by_key`.
+    retired: Vec<(String, Vec<u8>)>,
 }
 
 #[derive(Debug)]
@@ -110,7 +121,17 @@ impl Changes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+        self.order.is_empty() && self.retired.is_empty()
+    }
+
+    /// Only finished documents that leave the index: their keys and values in `by_key`.
+    pub(crate) fn of_retired(retired: Vec<(String, Vec<u8>)>) -> Self {
+        Self { retired, ..Self::default() }
+    }
+
+    /// The keys that leave the index, and their values.
+    pub(crate) fn retired(&self) -> &[(String, Vec<u8>)] {
+        &self.retired
     }
 
     /// Documents that were not in the trees and will be unfinished: what counts against the queue's limit.
@@ -135,6 +156,9 @@ impl Changes {
             if let Some(row) = rows.open {
                 sums.queue.add(&seq_key(after.seq), &row);
             }
+        }
+        for (key, value) in &self.retired {
+            sums.keys.remove(key.as_bytes(), value);
         }
         sums
     }

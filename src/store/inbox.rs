@@ -11,6 +11,7 @@ use crate::store::error::CommitError;
 use crate::store::index::IndexError;
 use crate::store::options::Committed;
 use crate::store::record::NewRecord;
+use crate::store::retiring::Errand;
 
 /// What must hold when the commit's turn comes, or nothing of it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) struct Mail {
     pub(crate) requests: VecDeque<Request>,
     /// The index was flushed and synced, or not.
     pub(crate) flushed: Option<Result<(), IndexError>>,
+    /// Something that the upkeep wants done.
+    pub(crate) errand: Option<Errand>,
     /// Finish what waits, write a checkpoint, stop; then tell.
     pub(crate) close: Option<oneshot::Sender<()>>,
     /// Stop at once.
@@ -44,7 +47,11 @@ pub(crate) struct Mail {
 
 impl Mail {
     fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.flushed.is_none() && self.close.is_none() && !self.abandon
+        self.requests.is_empty()
+            && self.flushed.is_none()
+            && self.errand.is_none()
+            && self.close.is_none()
+            && !self.abandon
     }
 }
 

@@ -24,6 +24,7 @@ use crate::store::bucket::{Bucket, bucket_of};
 use crate::store::entry::{Keyed, Row, keyed, open_row, seq_key};
 use crate::store::fold::{Change, Changes, Tally};
 use crate::store::group::TreeSum;
+use crate::store::record::Located;
 
 const FORMAT: u64 = 1;
 
@@ -42,6 +43,15 @@ pub(crate) struct Index {
     /// The first error: after one, a handle's reads may quietly stop short, so nothing more is asked.
     dead: Mutex<Option<IndexError>>,
     walk: Mutex<KeyWalk>,
+}
+
+/// A finished document that leaves the index with its segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Leaver {
+    /// What `by_key` says of it.
+    pub(crate) value: Vec<u8>,
+    /// Where its outcome is.
+    pub(crate) outcome: Option<Located>,
 }
 
 /// How far the check of `by_key` has come. Changes are taken into what is expected, and behind its position into what was
@@ -193,6 +203,9 @@ impl Index {
                     keys.push((after.key.as_bytes(), rows.key));
                 }
             }
+            for (key, value) in changes.retired() {
+                self.remove_key(key.as_bytes(), value)?;
+            }
             self.put_rows(opened)?;
             for (key, value) in keys {
                 self.put_key(key, &value)?;
@@ -242,6 +255,47 @@ impl Index {
             }
         }
         Ok(())
+    }
+
+    /// Takes a finished document's key out, its record being no longer kept.
+    fn remove_key(&self, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+        let mut walk = self.walk();
+        let Some(old) = self.by_key.remove(key).map_err(said)? else { return Ok(()) };
+        if old != value {
+            return Err(IndexError("a document that is no longer kept is not what it was".into()));
+        }
+        if walk.running {
+            walk.expected.remove(key, value);
+            if walk.position.as_ref().is_some_and(|position| key <= &position[..]) {
+                walk.found.remove(key, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// A finished document whose sale is in a segment before `first`.
+    pub(crate) fn leaver(&self, key: &str, first: u32) -> Result<Option<Leaver>, IndexError> {
+        self.ask(|| {
+            let Some(value) = self.by_key.get(key).map_err(said)? else { return Ok(None) };
+            Ok(match keyed(&value).map_err(said)? {
+                Keyed::Finished(row) if row.at.segment < first => {
+                    Some(Leaver { value: value.to_vec(), outcome: row.outcome })
+                }
+                Keyed::Finished(_) | Keyed::Open(_) => None,
+            })
+        })
+    }
+
+    /// As if sled had lost it.
+    #[cfg(test)]
+    pub(crate) fn lose(&self, key: &str) {
+        self.by_key.remove(key).unwrap();
+        *self.dead() = None;
+    }
+
+    /// The length of sled's file.
+    pub(crate) fn file_bytes(&self) -> u64 {
+        std::fs::metadata(self.path.join("db")).map_or(0, |file| file.len())
     }
 
     /// Walks `queue` whole: its sum, and the counts over the documents.

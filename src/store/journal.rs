@@ -11,7 +11,9 @@ use crate::store::entry::{Entry, Row};
 use crate::store::error::ReadError;
 use crate::store::group::{AtBlock, BLOCK, HEADER, Header, header_at, look, record_bytes};
 use crate::store::options::Damage;
-use crate::store::record::{Kind, Located, Malformed, Record, decode_record, decode_sale_header};
+use crate::store::pack::{Pack, key_hash, key_of, pack_number};
+use crate::store::packing::Packed;
+use crate::store::record::{Kind, Located, Malformed, Record, Stamp, decode_record, decode_sale_header};
 use crate::store::spares::Spares;
 
 /// Files that are kept open for reading.
@@ -32,20 +34,50 @@ pub(crate) fn segment_number(name: &str) -> Option<u32> {
     }
 }
 
-/// Segment numbers and file lengths, ascending.
+/// Segment numbers and file lengths, ascending; of a compressed one, the length that it has when read.
 pub(crate) fn list_segments(disk: &dyn Disk) -> io::Result<Vec<(u32, u64)>> {
-    let mut found: Vec<_> = disk
-        .list()?
-        .into_iter()
-        .filter_map(|(name, length)| segment_number(&name).map(|segment| (segment, length)))
-        .collect();
-    found.sort_unstable();
-    Ok(found)
+    let mut found = BTreeMap::new();
+    let mut packed = Vec::new();
+    for (name, length) in disk.list()? {
+        if let Some(segment) = segment_number(&name) {
+            found.insert(segment, length);
+        } else if let Some(segment) = pack_number(&name) {
+            packed.push((segment, length));
+        }
+    }
+    for (segment, length) in packed {
+        // A damaged one is found out by whoever reads it.
+        let unpacked = || Pack::open(disk, segment).map_or(length, |pack| pack.span().end);
+        found.entry(segment).or_insert_with(unpacked);
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// Opens a segment for reading, compressed or not.
+pub(crate) fn open_segment(disk: &dyn Disk, segment: u32) -> io::Result<Box<dyn DiskFile>> {
+    match disk.open(&segment_name(segment)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Pack::open(disk, segment).map(|pack| Box::new(pack) as Box<dyn DiskFile>)
+        }
+        other => other,
+    }
+}
+
+/// A segment, if it is there and compressed.
+pub(crate) fn open_pack(disk: &dyn Disk, segment: u32) -> io::Result<Option<Pack>> {
+    match disk.open(&segment_name(segment)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        other => return other.map(|_| None),
+    }
+    match Pack::open(disk, segment) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
 }
 
 /// Reads a whole segment into `buffer`. At a start only: a running store reads what it needs, for its memory's sake.
 pub(crate) fn read_segment(disk: &dyn Disk, segment: u32, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let file = disk.open(&segment_name(segment))?;
+    let file = open_segment(disk, segment)?;
     let length = usize::try_from(file.length()?).map_err(|_| io::Error::other("larger than the memory"))?;
     buffer.resize(length, 0);
     let read = file.read_at(buffer, 0)?;
@@ -112,11 +144,86 @@ pub(crate) struct Journal {
 struct State {
     segments: BTreeMap<u32, Segment>,
     open: BTreeMap<u32, Arc<dyn DiskFile>>,
+    /// Those that are compressed, and the bytes of their files.
+    packed: BTreeMap<u32, u64>,
 }
 
 impl Journal {
-    pub(crate) fn new(disk: Arc<dyn Disk>, id: [u8; 16], segments: BTreeMap<u32, Segment>) -> Self {
-        Self { disk, id, state: Mutex::new(State { segments, open: BTreeMap::new() }) }
+    pub(crate) fn new(
+        disk: Arc<dyn Disk>,
+        id: [u8; 16],
+        segments: BTreeMap<u32, Segment>,
+        packed: BTreeMap<u32, u64>,
+    ) -> Self {
+        Self { disk, id, state: Mutex::new(State { segments, open: BTreeMap::new(), packed }) }
+    }
+
+    /// The directory of the segments.
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// A closed segment was compressed: from now on it is read so.
+    pub(crate) fn was_packed(&self, packed: &Packed) {
+        let mut state = self.state();
+        let segment = packed.span.segment;
+        state.open.remove(&segment);
+        state.packed.insert(segment, packed.after);
+        if let Some(known) = state.segments.get_mut(&segment) {
+            known.end = packed.span.end;
+        }
+    }
+
+    /// Segments before `first` are no longer kept.
+    pub(crate) fn forget_before(&self, first: u32) {
+        let mut state = self.state();
+        let State { segments, open, packed } = &mut *state;
+        segments.retain(|segment, _| *segment >= first);
+        open.retain(|segment, _| *segment >= first);
+        packed.retain(|segment, _| *segment >= first);
+    }
+
+    /// A segment and the first record of the one after it; `None` for the last.
+    pub(crate) fn bounds(&self, segment: u32) -> Option<(Segment, Seq)> {
+        let state = self.state();
+        let next = state.segments.get(&segment.checked_add(1)?)?.first_seq;
+        state.segments.get(&segment).map(|known| (*known, next))
+    }
+
+    /// Whether the segment is compressed.
+    pub(crate) fn is_packed(&self, segment: u32) -> bool {
+        self.state().packed.contains_key(&segment)
+    }
+
+    /// The bytes of one record, its checksum checked.
+    pub(crate) fn bytes(&self, at: Located) -> Result<Vec<u8>, ReadError> {
+        self.read_as(at, |bytes| Ok(bytes.to_vec()))
+    }
+
+    /// Gives every record of a segment to `each`, in order, its group's checksum checked.
+    pub(crate) fn each_record(
+        &self,
+        segment: u32,
+        mut each: impl FnMut(&Record) -> Result<(), ReadError>,
+    ) -> Result<(), ReadError> {
+        let Some((known, next)) = self.bounds(segment) else { return Ok(()) };
+        for (offset, header) in &self.groups(segment, known, Some(next), false)? {
+            for record in &self.select(segment, *offset, header, None, |_| true)? {
+                each(record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The hash of the record before this segment's first, and when the segment was begun.
+    pub(crate) fn begun(&self, segment: u32) -> Result<([u8; 32], Stamp), ReadError> {
+        let file = self.file(segment)?;
+        let unwhole = || damaged(segment, 0, "its first group is not readable".into());
+        let mut head = [0; HEADER];
+        let read = file.read_at(&mut head, 0).map_err(|error| io_error(segment, &error))?;
+        let header = header_at(&head[..read], &self.id).ok_or_else(unwhole)?;
+        let base = self.select(segment, 0, &header, Some(&[Kind::Base]), |_| true)?;
+        base.first().map(|base| (header.previous, base.stamp)).ok_or_else(unwhole)
     }
 
     pub(crate) const fn id(&self) -> [u8; 16] {
@@ -131,7 +238,9 @@ impl Journal {
     /// How many segments there are, and the bytes in them.
     pub(crate) fn size(&self) -> (u64, u64) {
         let state = self.state();
-        (length_u64(state.segments.len()), state.segments.values().map(|segment| segment.end).sum())
+        let bytes =
+            |(number, segment): (&u32, &Segment)| state.packed.get(number).copied().unwrap_or(segment.end);
+        (length_u64(state.segments.len()), state.segments.iter().map(bytes).sum())
     }
 
     /// One record, its checksum checked.
@@ -171,11 +280,26 @@ impl Journal {
         kind: Option<Kind>,
         limit: usize,
     ) -> Result<Vec<Record>, ReadError> {
+        self.before_within(before, kind, limit, usize::MAX)
+    }
+
+    /// The newest records of a kind, as far as they are in the last `reach` segments, newest first.
+    pub(crate) fn newest(&self, kind: Kind, limit: usize, reach: usize) -> Result<Vec<Record>, ReadError> {
+        self.before_within(None, Some(kind), limit, reach)
+    }
+
+    fn before_within(
+        &self,
+        before: Option<Seq>,
+        kind: Option<Kind>,
+        limit: usize,
+        reach: usize,
+    ) -> Result<Vec<Record>, ReadError> {
         let before = before.unwrap_or(Seq::MAX);
         let kinds = kind.map(|kind| [kind]);
         let segments = self.segments();
         let mut found = Vec::new();
-        for (index, (number, segment)) in segments.iter().enumerate().rev() {
+        for (index, (number, segment)) in segments.iter().enumerate().rev().take(reach) {
             if found.len() >= limit {
                 break;
             }
@@ -183,7 +307,12 @@ impl Journal {
                 continue;
             }
             let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
-            for (offset, header) in self.groups(*number, *segment, next, false)?.iter().rev() {
+            let groups = match self.groups(*number, *segment, next, false) {
+                // It was retired between the two looks.
+                Err(_) if !self.knows(*number) => break,
+                other => other?,
+            };
+            for (offset, header) in groups.iter().rev() {
                 if header.first_seq < before && found.len() < limit {
                     let wanted = |seq| seq < before;
                     let mut group = self.select(
@@ -202,6 +331,43 @@ impl Journal {
         Ok(found)
     }
 
+    /// The keys of all documents in segments that are not compressed, as far as those are on the disk now: their hashes,
+    /// sorted. `None`: there is more than `most` bytes to read, or it cannot be read.
+    pub(crate) fn plain_keys(&self, most: u64) -> Option<Vec<u64>> {
+        let plain: Vec<_> =
+            self.segments().into_iter().filter(|(segment, _)| !self.is_packed(*segment)).collect();
+        if plain.iter().map(|(_, segment)| segment.end).sum::<u64>() > most {
+            return None;
+        }
+        let mut keys = Vec::new();
+        for (number, segment) in plain {
+            let file = self.file(number).ok()?;
+            for (offset, header) in walk_groups(&*file, segment.end, &self.id, false).ok()? {
+                for record in
+                    self.select(number, offset, &header, Some(&[Kind::Sale, Kind::Carry]), |_| true).ok()?
+                {
+                    keys.extend(key_of(&record.effect).map(key_hash));
+                }
+            }
+        }
+        keys.sort_unstable();
+        Some(keys)
+    }
+
+    /// Whether a compressed segment may have accepted a document with this key.
+    pub(crate) fn packs_may_hold(&self, key: &str) -> Result<bool, ReadError> {
+        let packed: Vec<u32> = self.state().packed.keys().copied().collect();
+        for segment in packed {
+            match Pack::open(&*self.disk, segment).and_then(|pack| pack.may_hold(key)) {
+                Ok(false) => {}
+                Ok(true) => return Ok(true),
+                Err(_) if !self.knows(segment) => {}
+                Err(error) => return Err(io_error(segment, &error)),
+            }
+        }
+        Ok(false)
+    }
+
     /// The segments that nothing is written to any more.
     pub(crate) fn closed(&self) -> Vec<u32> {
         let state = self.state();
@@ -214,7 +380,17 @@ impl Journal {
         let segments = self.segments();
         let Some(index) = segments.iter().position(|(number, _)| *number == segment) else { return Ok(()) };
         let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
-        self.groups(segment, segments[index].1, next, true).map(|_| ())
+        self.groups(segment, segments[index].1, next, true)?;
+        if self.is_packed(segment) {
+            let pack = Pack::open(&*self.disk, segment);
+            pack.and_then(|pack| pack.check_tables()).map_err(|error| io_error(segment, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the segment is kept.
+    pub(crate) fn knows(&self, segment: u32) -> bool {
+        self.state().segments.contains_key(&segment)
     }
 
     pub(crate) fn segments(&self) -> Vec<(u32, Segment)> {
@@ -273,7 +449,7 @@ impl Journal {
         if let Some(file) = state.open.get(&segment) {
             return Ok(Arc::clone(file));
         }
-        let opened = self.disk.open(&segment_name(segment)).map_err(|error| io_error(segment, &error))?;
+        let opened = open_segment(&*self.disk, segment).map_err(|error| io_error(segment, &error))?;
         let file: Arc<dyn DiskFile> = Arc::from(opened);
         if state.open.len() >= OPEN_FILES {
             state.open.pop_first();
@@ -301,6 +477,9 @@ pub(crate) fn damaged(segment: u32, offset: u64, what: String) -> ReadError {
 }
 
 pub(crate) fn io_error(segment: u32, error: &io::Error) -> ReadError {
+    if error.kind() == io::ErrorKind::InvalidData {
+        return damaged(segment, 0, error.to_string());
+    }
     ReadError::Io { segment, what: error.to_string() }
 }
 

@@ -73,6 +73,24 @@ pub(crate) fn checkpoint_bytes(journal: &[u8; 16], seq: Seq, previous: &[u8; 32]
     bytes
 }
 
+/// The exact bytes that the signature of a RETIRE covers: as a checkpoint's, and what leaves.
+pub(crate) fn retire_bytes(
+    journal: &[u8; 16],
+    seq: Seq,
+    previous: &[u8; 32],
+    effect: &Effect,
+    body: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(body.len() + effect.encoded_bound() + 128);
+    bytes.extend_from_slice(b"etims-gateway retire v1\0");
+    bytes.extend_from_slice(journal);
+    bytes.put_u64(seq);
+    bytes.extend_from_slice(previous);
+    encode_effect(&mut bytes, effect);
+    bytes.put_long(body);
+    bytes
+}
+
 /// Whether `signature` over `bytes` was made with the key of `public_key`.
 pub fn signature_holds(public_key: &[u8; 32], bytes: &[u8], signature: &[u8; 64]) -> bool {
     UnparsedPublicKey::new(&ring::signature::ED25519, public_key).verify(bytes, signature).is_ok()

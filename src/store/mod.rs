@@ -26,15 +26,23 @@
 //! effects to documents, for commits, replays and rebuilds alike. The trees are described in `index`. Each group's header
 //! carries sums over them, as they stand after it: by these a start tells a good index from a bad one.
 //!
+//! # A long life
+//!
+//! Closed segments that nobody needs any more are compressed (`packing` makes them, `pack` reads them: places in them stay
+//! what they were). A segment whose time is over is retired (`retention` says when, `upkeep` does it step by step): what is
+//! unfinished in it is taken along by a CARRY (`carry`), a checkpoint covers that, a signed RETIRE says what goes, its
+//! finished documents leave `by_key`, then the file goes. At a start the files before the mark are removed, if they are
+//! still there; the chain is checked from the mark on. sled's file is made anew when it is mostly air (`compaction`).
+//!
 //! # Threads
 //!
 //! The committer alone writes (`committer`): it takes whatever waits, so the sync in progress is the batching window. Beside
-//! it: one makes spare segments, one checks the keys and reads closed segments through, and one at a time flushes sled for
+//! it: one keeps house (`upkeep`), one makes spare segments, one checks the keys and reads closed segments through, and one at a time flushes sled for
 //! a checkpoint. Reads block and are called from wherever blocking is allowed; [`Store::commit`] is async.
 //!
 //! # Not here yet
 //!
-//! Retention (RETIRE, CARRY), compression, compaction of sled, the reserve for a full disk, and salvage.
+//! The reserve for a full disk, and salvage.
 
 mod admin_body;
 mod alert_body;
@@ -42,9 +50,11 @@ pub mod api_log;
 mod bodies;
 mod bookmarks;
 mod bucket;
+mod carry;
 mod checkpoint;
 mod codec;
 mod committer;
+mod compaction;
 mod device_acts;
 mod disk;
 #[cfg(test)]
@@ -67,6 +77,8 @@ mod journal;
 mod keys;
 mod ledger;
 mod options;
+mod pack;
+mod packing;
 mod quarantine;
 mod reading;
 mod record;
@@ -75,6 +87,8 @@ mod refusals;
 mod registry;
 mod reindex;
 mod replay;
+mod retention;
+mod retiring;
 mod rules;
 mod sale_body;
 mod scan;
@@ -86,6 +100,7 @@ mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
 mod store;
 mod timing;
+mod upkeep;
 mod verify;
 mod wear;
 
@@ -93,6 +108,7 @@ mod wear;
 mod tests;
 
 pub use crate::queue::{Seq, Status};
+pub use carry::{Carried, Part, Retired};
 pub use effect::{Binding, Effect, LastAccepted, SeriesState};
 pub use entry::{Bound, Entry};
 pub use error::{CommitError, OpenError, ReadError};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::queue::Seq;
 use crate::store::entry::Entry;
 use crate::store::record::{Located, Stamp};
+use crate::store::retention::RETIRE_PAUSE;
 
 /// How to open a store.
 #[derive(Clone)]
@@ -31,6 +32,16 @@ pub struct Options {
     pub checkpoint_bytes: u64,
     /// Closed segments are read through in the background, one each time this has passed, all of them once a day at most.
     pub scrub_pause: Duration,
+    /// How long finished documents are kept; `None`: for ever.
+    pub retention: Option<Duration>,
+    /// Between two retirements of a segment, at the least.
+    pub retire_pause: Duration,
+    /// Closed segments are compressed, and looked at for retirement, one each time this has passed.
+    pub upkeep_pause: Duration,
+    /// At a start the index's file is made anew if it is larger than four times what is in it and this many bytes.
+    pub compact_above: u64,
+    /// When KRA signed, by its own clock, if this OUTCOME's body has a proof: milliseconds since 1970 (UTC).
+    pub proof_time: fn(&[u8]) -> Option<i64>,
 }
 
 impl Options {
@@ -47,6 +58,11 @@ impl Options {
             checkpoint_every: Duration::from_secs(60),
             checkpoint_bytes: 16 << 20,
             scrub_pause: Duration::from_secs(1),
+            retention: None,
+            retire_pause: RETIRE_PAUSE,
+            upkeep_pause: Duration::from_secs(5),
+            compact_above: 64 << 20,
+            proof_time: super::bodies::proof_time,
         }
     }
 }
@@ -92,6 +108,8 @@ pub struct OpenReport {
     pub damage: Vec<Damage>,
     /// Records that were applied to the index again.
     pub replayed: u64,
+    /// The index's file was made smaller: its bytes before and after.
+    pub compacted: Option<(u64, u64)>,
 }
 
 /// An unfinished group that was cut from the end of the journal.

@@ -228,8 +228,11 @@ pub(crate) fn encode_record(
 
 /// An upper bound of what [`encode_record`] appends.
 pub(crate) fn encoded_bound(record: &NewRecord) -> usize {
-    // Fixed fields are 92 bytes, effects at most two short texts and 80 bytes, a signature 64.
-    record.body.len().saturating_add(record.origin.len()).saturating_add(92 + 2 * 256 + 80 + 64 + 9)
+    // Fixed fields are 92 bytes, a signature 64.
+    let fixed = 92 + 64 + 9;
+    [record.origin.len(), record.effect.encoded_bound(), fixed]
+        .into_iter()
+        .fold(record.body.len(), usize::saturating_add)
 }
 
 /// The length that the record at the head of `bytes` gives itself.

@@ -16,10 +16,12 @@ use crate::store::index::{Index, IndexError};
 use crate::store::journal::{Journal, Segment, Writer, segment_name};
 use crate::store::keys::{Signer, read_secret};
 use crate::store::options::{Cut, Damage, OpenReport, Options, Progress};
+use crate::store::packing::tidy_packing;
 use crate::store::quarantine::{index_path, quarantined};
 use crate::store::record::{Kind, Malformed};
 use crate::store::reindex::open_index;
-use crate::store::replay::{End, Reader, padded_u64};
+use crate::store::replay::{Earlier, End, Reader, padded_u64};
+use crate::store::retention::remove_before;
 use crate::store::scan::{Ending, Surveyed};
 use crate::store::shared::Shared;
 use crate::store::spares::Spares;
@@ -83,20 +85,26 @@ pub(crate) fn open_on(
     let (surveyed, ending) = reader.survey(reader.replay_segment, progress)?;
     let end = reader.end(&surveyed[..=ending.last])?;
     let first = surveyed[0].segment;
-    let first_seq = surveyed[0].groups.first().map_or(1, |(_, header)| header.first_seq);
-    let (mut segments, old_damage) = reader.look_back(first, &end.unfinished, first_seq)?;
+    let first_seq = surveyed[0].first_seq().unwrap_or(1);
+    let oldest = end.standing.first_segment;
+    reader.segments.retain(|(segment, _)| *segment >= oldest);
+    let (earlier, old_damage) = reader.look_back(first, &end.unfinished, first_seq, oldest)?;
+    let Earlier { mut segments, packed } = earlier;
 
     let io = |step| io_at(step, &journal_dir);
     cut_tail(&*disk, &surveyed, &ending).map_err(io("cutting the torn tail of the journal"))?;
     rewrite_last(&*disk, &end).map_err(io("writing the journal's last group again"))?;
+    // The record that says so is on the disk, and was signed.
+    remove_before(&*disk, oldest).map_err(io("removing what is no longer kept"))?;
+    tidy_packing(&*disk).map_err(io("removing an unfinished compression"))?;
     reader.segments.retain(|(segment, _)| *segment <= surveyed[ending.last].segment);
     for segment in &surveyed[..=ending.last] {
-        let first_seq = segment.groups.first().map_or(0, |(_, header)| header.first_seq);
+        let first_seq = segment.first_seq().unwrap_or(0);
         segments.insert(segment.segment, Segment { first_seq, end: segment.end });
     }
 
     let mut report = OpenReport { epoch: end.last.2.epoch + 1, cut: ending.cut, ..OpenReport::default() };
-    let journal = Journal::new(Arc::clone(&disk), reader.id, segments);
+    let journal = Journal::new(Arc::clone(&disk), reader.id, segments, packed);
     let opened = open_index(dir, (&reader, &journal, &end), &options, &mut report, progress)?;
     settle_old_damage(&journal, &opened.index, old_damage, &reader, &mut report)?;
     let genesis = find_genesis(&journal, &end)
@@ -127,6 +135,9 @@ pub(crate) fn open_on(
         head: end.head,
         sums: opened.sums,
         standing: end.standing,
+        // Nothing is retired before this run's first checkpoint has said what is needed.
+        checkpointed: None,
+        read_from: reader.replay_segment,
         failed_marker,
         pace: Pace::new(),
         options,

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use crate::queue::Seq;
+use crate::store::carry::Retired;
 use crate::store::checkpoint::sync_index_files;
 use crate::store::codec::length_u64;
+use crate::store::compaction::{compact, tidy};
 use crate::store::effect::Effect;
 use crate::store::entry::{Entry, Row};
 use crate::store::error::OpenError;
@@ -14,9 +16,12 @@ use crate::store::group::Sums;
 use crate::store::index::{Index, IndexError};
 use crate::store::journal::Journal;
 use crate::store::options::{Damage, OpenReport, Options, Progress, Step};
+use crate::store::pack::{Pack, Span};
 use crate::store::quarantine::{index_path, lower_marker, marker_path, quarantine, raise_marker};
+use crate::store::record::Record;
 use crate::store::recovery::io_at;
 use crate::store::replay::{End, Light, Reader};
+use crate::store::scan::Surveyed;
 
 /// An index that agrees with the journal.
 pub(crate) struct Opened {
@@ -35,6 +40,7 @@ pub(crate) fn open_index(
 ) -> Result<Opened, OpenError> {
     let path = index_path(dir);
     let marker = marker_path(dir);
+    tidy(dir).map_err(io_at("removing an unfinished index", dir))?;
     let fresh = end.head.0 <= 2;
     let distrust = if marker.exists() {
         Some("its last opening did not end well".to_owned())
@@ -63,7 +69,11 @@ pub(crate) fn open_index(
     }
     sync_index_files(&path).map_err(io_at("syncing the index", &path))?;
     lower_marker(&marker).map_err(io_at("noting that the index is open", &marker))?;
-    Ok(opened)
+    if report.rebuilt.is_some() {
+        Ok(opened)
+    } else {
+        compact(dir, opened, (reader, journal), options, report, progress)
+    }
 }
 
 /// Opens the index, applies what it may lack and compares it with what the last group says; the words say why it is not
@@ -98,6 +108,10 @@ fn catch_up(
     let caught = || {
         let mut changes = Changes::default();
         for light in &end.replay {
+            if let Effect::Retired(retired) = &light.effect {
+                index.apply(&std::mem::take(&mut changes), light.seq.saturating_sub(1))?;
+                index.apply(&leaving(&index, retired)?, light.seq)?;
+            }
             fold_light(&index, &complete, &mut changes, light)?;
         }
         index.apply(&changes, end.replay.last().map_or(0, |light| light.seq))?;
@@ -114,6 +128,18 @@ fn catch_up(
     Ok(Ok(Opened { index, sums: told, tally }))
 }
 
+/// The documents that a RETIRE takes out of the index, as far as they are still in it. A number that was used again since
+/// belongs to a later document.
+pub(crate) fn leaving(index: &Index, retired: &Retired) -> Result<Changes, IndexError> {
+    let mut leaving = Vec::with_capacity(retired.keys.len());
+    for key in &retired.keys {
+        if let Some(leaver) = index.leaver(key, retired.first_segment)? {
+            leaving.push((key.clone(), leaver.value));
+        }
+    }
+    Ok(Changes::of_retired(leaving))
+}
+
 /// What one record does, over the changes so far and over the index.
 pub(crate) fn fold_light(
     index: &Index,
@@ -127,7 +153,11 @@ pub(crate) fn fold_light(
     if let Some(document) = subject(&light.effect) {
         before = match changes.entry(document) {
             Some(entry) => Some(entry.clone()),
-            None => index.row(document)?.map(complete).transpose()?,
+            None => match index.row(document)?.map(complete).transpose() {
+                // What is taken along whole does not depend on what was there, which may have gone with its segment.
+                Err(_) if matches!(light.effect, Effect::Carried(_)) => None,
+                other => other?,
+            },
         };
     }
     // A document that is not there is finished in the index already.
@@ -135,6 +165,19 @@ pub(crate) fn fold_light(
         changes.note(before, entry);
     }
     Ok(())
+}
+
+/// What a compressed segment's table says its records do; `None`: it is not compressed, or the table is damaged and the
+/// records themselves must be read.
+fn effects_of(reader: &Reader<'_>, segment: &Surveyed) -> Option<(Span, Vec<Light>)> {
+    let span = segment.packed?;
+    match Pack::open(reader.disk, span.segment).and_then(|pack| pack.effects()) {
+        Ok(effects) => Some((span, effects)),
+        Err(error) => {
+            tracing::warn!(segment = span.segment, %error, "a compressed segment is read whole");
+            None
+        }
+    }
 }
 
 /// Makes the index anew from the whole journal. The old one is moved aside only once the journal is known to be whole.
@@ -147,12 +190,29 @@ fn rebuild(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, OpenError> {
     let path = index_path(dir);
+    let mut set_aside = || {
+        report.quarantined =
+            quarantine(dir, (options.clock)().wall_ms).map_err(io_at("moving the old index aside", &path))?;
+        Ok(())
+    };
+    build(&path, reader, journal, &mut report.damage, &mut set_aside, progress)
+}
+
+/// Makes an index in `path` from the whole journal. `whole` is called once the journal is known to be whole, before anything
+/// is made; what the journal says of the index and does not follow from it goes into `damage`.
+pub(crate) fn build(
+    path: &Path,
+    reader: &Reader<'_>,
+    journal: &Journal,
+    damage: &mut Vec<Damage>,
+    whole: &mut dyn FnMut() -> Result<(), OpenError>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Opened, OpenError> {
     let first = reader.segments.first().map_or(1, |(segment, _)| *segment);
     let (surveyed, ending) = reader.survey(first, progress)?;
-    report.quarantined =
-        quarantine(dir, (options.clock)().wall_ms).map_err(io_at("moving the old index aside", &path))?;
-    let failed = |IndexError(what)| OpenError::Index { path: path.clone(), what };
-    let index = Index::open(&path, &reader.id).map_err(failed)?;
+    whole()?;
+    let failed = |IndexError(what)| OpenError::Index { path: path.to_owned(), what };
+    let index = Index::open(path, &reader.id).map_err(failed)?;
     let complete = |row| journal.complete(row).map_err(|error| IndexError(error.to_string()));
     let mut sums = Sums::default();
     let total = length_u64(surveyed.len());
@@ -160,20 +220,18 @@ fn rebuild(
         progress(Progress { step: Step::Rebuild, done, total });
         let mut changes = Changes::default();
         let mut last: Seq = 0;
-        reader.each_record(std::slice::from_ref(segment), |at, record| {
-            last = record.seq;
-            if record.effect != Effect::None {
-                let light = Light {
-                    seq: record.seq,
-                    kind: record.kind,
-                    stamp: record.stamp,
-                    at,
-                    effect: record.effect,
-                };
-                fold_light(&index, &complete, &mut changes, &light).map_err(failed)?;
-            }
-            Ok(())
-        })?;
+        // A RETIRE is about documents that are not here: their records are gone.
+        let mut fold = |light: &Light| fold_light(&index, &complete, &mut changes, light).map_err(failed);
+        if let Some((span, effects)) = effects_of(reader, segment) {
+            effects.iter().try_for_each(&mut fold)?;
+            last = span.last_seq;
+        } else {
+            reader.each_record(std::slice::from_ref(segment), |at, record| {
+                last = record.seq;
+                let Record { seq, kind, stamp, effect, .. } = record;
+                if effect == Effect::None { Ok(()) } else { fold(&Light { seq, kind, stamp, at, effect }) }
+            })?;
+        }
         sums = changes.sums_after(sums);
         index.apply(&changes, last).map_err(failed)?;
     }
@@ -183,7 +241,7 @@ fn rebuild(
         return Err(failed(IndexError("it does not keep what is put into it".into())));
     }
     if told != sums {
-        report.damage.push(Damage {
+        damage.push(Damage {
             segment: surveyed[ending.last].segment,
             offset: surveyed[ending.last].end,
             what: "what the last group says of the index does not follow from the journal".into(),

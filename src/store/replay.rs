@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::io;
 use std::path::PathBuf;
 
 use crate::queue::Seq;
@@ -10,9 +11,12 @@ use crate::store::disk::Disk;
 use crate::store::effect::Effect;
 use crate::store::error::OpenError;
 use crate::store::group::{AtBlock, BLOCK, Header, look, records};
-use crate::store::journal::{Segment, list_segments, read_segment, segment_name, walk_groups};
+use crate::store::journal::{
+    Segment, list_segments, open_pack, open_segment, read_segment, segment_name, walk_groups,
+};
 use crate::store::keys::{checkpoint_bytes, signature_holds};
 use crate::store::options::{Damage, Progress, Step};
+use crate::store::pack::{Span, pack_name};
 use crate::store::record::{Kind, Located, Malformed, Record, Stamp};
 use crate::store::scan::{Ending, Surveyed, judge, survey};
 use crate::store::standing::{Base, Checkpoint, Standing};
@@ -41,6 +45,14 @@ pub(crate) struct Light {
     pub(crate) stamp: Stamp,
     pub(crate) at: Located,
     pub(crate) effect: Effect,
+}
+
+/// Segments before those that were surveyed.
+#[derive(Default)]
+pub(crate) struct Earlier {
+    pub(crate) segments: BTreeMap<u32, Segment>,
+    /// Those that are compressed, and the bytes of their files.
+    pub(crate) packed: BTreeMap<u32, u64>,
 }
 
 /// What reading the journal's end gave.
@@ -115,6 +127,11 @@ impl<'a> Reader<'a> {
         let mut surveyed = Vec::new();
         for (done, segment) in (0..).zip(&wanted) {
             progress(Progress { step: Step::Scan, done, total: super::codec::length_u64(wanted.len()) });
+            let pack = open_pack(self.disk, *segment).map_err(|source| self.unreadable(*segment, source))?;
+            if let Some(pack) = pack {
+                surveyed.push(self.packed(pack.span())?);
+                continue;
+            }
             self.load(*segment, &mut buffer)?;
             let found = survey(*segment, &buffer, &self.id);
             if found.newer {
@@ -150,11 +167,22 @@ impl<'a> Reader<'a> {
         let mut buffer = self.buffer.take();
         let mut previous: Option<[u8; 32]> = None;
         for segment in surveyed {
-            if segment.groups.is_empty() {
+            if segment.first_seq().is_none() {
                 continue;
             }
             self.load(segment.segment, &mut buffer)?;
-            for (offset, header) in &segment.groups {
+            let unpacked;
+            let groups = if let Some(span) = segment.packed {
+                unpacked = survey(segment.segment, &buffer, &self.id).groups;
+                if unpacked.last().map(|(_, last)| last.last_seq()) != Some(span.last_seq) {
+                    let what = "a group is not whole".into();
+                    return Err(self.damaged(Damage { segment: segment.segment, offset: 0, what }));
+                }
+                &unpacked
+            } else {
+                &segment.groups
+            };
+            for (offset, header) in groups {
                 let damaged = |what: &str| {
                     self.damaged(Damage { segment: segment.segment, offset: *offset, what: what.into() })
                 };
@@ -223,6 +251,15 @@ impl<'a> Reader<'a> {
         Ok(End { standing, last, head: (seq, hash), replay, unfinished })
     }
 
+    /// A compressed segment as what it says of itself.
+    fn packed(&self, span: &Span) -> Result<Surveyed, OpenError> {
+        if span.journal == self.id {
+            return Ok(Surveyed::packed(*span));
+        }
+        let path = self.dir.join(pack_name(span.segment));
+        Err(OpenError::Foreign { path, what: "it holds records of another journal".into() })
+    }
+
     /// Looks at segments before those surveyed: their beginnings, and all of those that are `needed`. What is wrong there
     /// is told, not refused: whether it touches unfinished documents is seen later.
     pub(crate) fn look_back(
@@ -230,8 +267,9 @@ impl<'a> Reader<'a> {
         before: u32,
         needed: &[u32],
         next_first: Seq,
-    ) -> Result<(BTreeMap<u32, Segment>, Vec<Damage>), OpenError> {
-        let mut found = BTreeMap::new();
+        oldest: u32,
+    ) -> Result<(Earlier, Vec<Damage>), OpenError> {
+        let mut found = Earlier::default();
         let mut damage = Vec::new();
         let mut buffer = Vec::new();
         let mut next = (before, next_first);
@@ -241,6 +279,28 @@ impl<'a> Reader<'a> {
             };
             if segment.checked_add(1) != Some(next.0) {
                 wrong(*length, "the segment after it is missing");
+            }
+            match open_pack(self.disk, *segment) {
+                Ok(Some(pack)) => {
+                    let span = *pack.span();
+                    self.packed(&span)?;
+                    if span.last_seq.checked_add(1) != Some(next.1) {
+                        wrong(0, "it does not reach up to the segment after it");
+                    }
+                    let file = self.disk.open(&pack_name(*segment)).and_then(|file| file.length());
+                    let bytes = file.map_err(|source| self.unreadable(*segment, source))?;
+                    found.packed.insert(*segment, bytes);
+                    found.segments.insert(*segment, Segment { first_seq: span.first_seq, end: span.end });
+                    next = (*segment, span.first_seq);
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    wrong(0, &error.to_string());
+                    next = (*segment, next.1);
+                    continue;
+                }
+                Err(source) => return Err(self.unreadable(*segment, source)),
             }
             self.load_beginning(*segment, &mut buffer)?;
             let first = match look(&buffer, Some(&self.id)) {
@@ -263,8 +323,12 @@ impl<'a> Reader<'a> {
                     wrong(end, "a group is not whole");
                 }
             }
-            found.insert(*segment, Segment { first_seq: first, end: *length });
+            found.segments.insert(*segment, Segment { first_seq: first, end: *length });
             next = (*segment, first);
+        }
+        if let Some(missing) = next.0.checked_sub(oldest).filter(|missing| *missing > 0) {
+            let what = format!("{missing} segments are missing before segment {}", next.0);
+            damage.push(Damage { segment: oldest, offset: 0, what });
         }
         Ok((found, damage))
     }
@@ -285,7 +349,7 @@ impl<'a> Reader<'a> {
 
     fn load_beginning(&self, segment: u32, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
         let mut read = || {
-            let file = self.disk.open(&segment_name(segment))?;
+            let file = open_segment(self.disk, segment)?;
             buffer.resize(BLOCK, 0);
             let read = file.read_at(buffer, 0)?;
             buffer.truncate(read);
@@ -294,7 +358,10 @@ impl<'a> Reader<'a> {
         read().map_err(|source| self.unreadable(segment, source))
     }
 
-    fn unreadable(&self, segment: u32, source: std::io::Error) -> OpenError {
+    fn unreadable(&self, segment: u32, source: io::Error) -> OpenError {
+        if source.kind() == io::ErrorKind::InvalidData {
+            return self.damaged(Damage { segment, offset: 0, what: source.to_string() });
+        }
         OpenError::Io { step: "reading the journal", path: self.dir.join(segment_name(segment)), source }
     }
 

@@ -18,6 +18,9 @@ pub(crate) fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
         if record.kind.is_own() {
             return invalid("a kind that the store alone writes");
         }
+        if record.effect.is_own() {
+            return invalid("an effect that the store alone writes");
+        }
         if record.origin.len() > ORIGIN_MAX {
             return invalid("the origin is too long");
         }
@@ -66,7 +69,10 @@ pub(crate) fn judge_step(
         | Effect::Alerts
         | Effect::Document { .. }
         | Effect::Hardware
-        | Effect::Series { .. } => Ok((false, bound, None)),
+        | Effect::Series { .. }
+        | Effect::Carried(_)
+        | Effect::Kept { .. }
+        | Effect::Retired(_) => Ok((false, bound, None)),
     }
 }
 

@@ -7,6 +7,7 @@
 use crate::store::codec::length_u64;
 use crate::store::group::{AtBlock, BLOCK, Header, look};
 use crate::store::options::{Cut, Damage};
+use crate::store::pack::Span;
 
 /// What was found in one segment.
 #[derive(Clone, Debug)]
@@ -26,16 +27,41 @@ pub(crate) struct Surveyed {
     pub(crate) foreign: bool,
     /// Something at a boundary was written by a newer version.
     pub(crate) newer: bool,
+    /// It is compressed and was not looked through: what it says it has, instead of its groups.
+    pub(crate) packed: Option<Span>,
 }
 
 impl Surveyed {
     /// The number of its first group, if that one is whole.
     fn first(&self) -> Option<u64> {
-        self.groups.first().map(|(_, header)| header.number)
+        let packed = self.packed.map(|span| span.first_group);
+        self.groups.first().map(|(_, header)| header.number).or(packed)
     }
 
     fn greatest(&self) -> Option<u64> {
-        self.groups.iter().map(|(_, header)| header.number).chain(self.beyond).max()
+        let packed = self.packed.map(|span| span.last_group);
+        self.groups.iter().map(|(_, header)| header.number).chain(self.beyond).chain(packed).max()
+    }
+
+    /// Its first record, if its beginning is whole.
+    pub(crate) fn first_seq(&self) -> Option<u64> {
+        let packed = self.packed.map(|span| span.first_seq);
+        self.groups.first().map(|(_, header)| header.first_seq).or(packed)
+    }
+
+    /// A compressed segment, which is synced before it takes its place: it ends where it says.
+    pub(crate) fn packed(span: Span) -> Self {
+        Self {
+            segment: span.segment,
+            length: span.end,
+            groups: Vec::new(),
+            end: span.end,
+            dirty_until: span.end,
+            beyond: None,
+            foreign: false,
+            newer: false,
+            packed: Some(span),
+        }
     }
 }
 
@@ -69,6 +95,7 @@ pub(crate) fn survey(segment: u32, bytes: &[u8], journal: &[u8; 16]) -> Surveyed
         beyond: None,
         foreign: false,
         newer: false,
+        packed: None,
     };
     let mut block_at = at;
     for block in bytes[at..].chunks(BLOCK) {
@@ -97,17 +124,23 @@ pub(crate) fn judge(segments: &[Surveyed]) -> Result<Ending, Damage> {
         if index > 0 && segments[index - 1].segment.checked_add(1) != Some(segment.segment) {
             return Err(damage(0, "the segment before it is missing".into()));
         }
-        for (offset, header) in &segment.groups {
+        let runs = segment.groups.iter().map(|(offset, header)| {
+            (*offset, (header.number, header.first_seq), (header.number, header.last_seq()))
+        });
+        let packed = segment
+            .packed
+            .map(|span| (0, (span.first_group, span.first_seq), (span.last_group, span.last_seq)));
+        for (offset, first, last) in runs.chain(packed) {
             if let Some((number, seq)) = expected
-                && (header.number, header.first_seq) != (number, seq)
+                && first != (number, seq)
             {
                 let what = format!(
                     "group {number} with record {seq} should be next, but group {} with record {} is there",
-                    header.number, header.first_seq
+                    first.0, first.1
                 );
-                return Err(damage(*offset, what));
+                return Err(damage(offset, what));
             }
-            expected = Some((header.number.saturating_add(1), header.last_seq().saturating_add(1)));
+            expected = Some((last.0.saturating_add(1), last.1.saturating_add(1)));
         }
         let Some((next, seq)) = expected else {
             return Err(damage(0, "its first group is not readable".into()));
@@ -119,7 +152,7 @@ pub(crate) fn judge(segments: &[Surveyed]) -> Result<Ending, Damage> {
         let greatest =
             segments[index + 1..].iter().filter_map(Surveyed::greatest).chain(segment.beyond).max();
         if let Some(greatest) = greatest.filter(|greatest| {
-            *greatest > next || segments[index + 1..].iter().any(|later| !later.groups.is_empty())
+            *greatest > next || segments[index + 1..].iter().any(|later| later.first().is_some())
         }) {
             let what = format!(
                 "group {next} with record {seq} is not whole, but group {greatest} was written after it"

@@ -18,6 +18,8 @@ pub(crate) fn scrub(shared: &Shared, pause: Duration) {
             }
             match shared.journal.check(segment) {
                 Ok(()) => {}
+                // It was retired meanwhile.
+                Err(_) if !shared.journal.knows(segment) => {}
                 Err(ReadError::Damaged(damage)) => shared.note_damage(damage),
                 Err(error) => shared.note_damage(Damage { segment, offset: 0, what: error.to_string() }),
             }

@@ -15,14 +15,19 @@ use crate::store::finished::Finished;
 use crate::store::fold::{Changes, Tally};
 use crate::store::group::TreeSum;
 use crate::store::inbox::Inbox;
-use crate::store::index::{Index, IndexError};
+use crate::store::index::{Index, IndexError, Leaver};
 use crate::store::journal::Journal;
 use crate::store::keys::Signer;
 use crate::store::options::{Counts, Damage, Health};
+use crate::store::pack::key_hash;
 use crate::store::record::{Kind, Located, Stamp};
 use crate::store::standing::{Genesis, Standing};
 use crate::store::timing::Timing;
 
+/// Up to this many keys the check is over before anybody would have looked elsewhere.
+const FEW_KEYS: u64 = 50_000;
+/// Segments that are not compressed are looked through for keys if they are not more than this together.
+const PLAIN_BYTES: u64 = 64 << 20;
 /// Keys that the check of `by_key` looks at before it lets others in.
 const CHECK_STEP: usize = 512;
 
@@ -47,6 +52,8 @@ struct Public {
     series: SeriesState,
     pins: BTreeMap<u8, Located>,
     documents_total: u64,
+    /// The oldest segment kept, and the one where the next start begins to read.
+    kept: (u32, u32),
     tally: Tally,
     oldest: Option<(Seq, Stamp)>,
     failed: Option<String>,
@@ -66,6 +73,8 @@ struct KeyCheck {
 #[derive(Default)]
 struct Check {
     running: bool,
+    /// The keys in segments that are not compressed, once they are known: hashes, sorted.
+    plain: Option<Vec<u64>>,
     stop: bool,
 }
 
@@ -91,6 +100,7 @@ impl Shared {
                 series: SeriesState::default(),
                 pins: BTreeMap::new(),
                 documents_total: 0,
+                kept: (1, 1),
                 tally,
                 oldest: None,
                 failed: None,
@@ -108,7 +118,7 @@ impl Shared {
     pub(crate) fn publish(
         &self,
         head: (Seq, [u8; 32]),
-        standing: &Standing,
+        (standing, read_from): (&Standing, u32),
         changes: &Changes,
         spare_ready: bool,
     ) {
@@ -119,6 +129,7 @@ impl Shared {
             public.pins.clone_from(&standing.pins);
         }
         public.documents_total = standing.documents_total;
+        public.kept = (standing.first_segment, read_from);
         public.last_sync = Instant::now();
         public.spare_ready = spare_ready;
         let first = public.tally.pending.first().copied();
@@ -142,12 +153,33 @@ impl Shared {
         if !matches!(found, Ok(None)) {
             return self.complete(found);
         }
-        let check = self.check();
-        if !check.running {
+        if !self.journal_may_hold(key)? {
             return Ok(None);
         }
-        drop(self.keys.done.wait_while(check, |check| check.running).unwrap_or_else(PoisonError::into_inner));
+        let over = self.keys.done.wait_while(self.check(), |check| check.running);
+        drop(over.unwrap_or_else(PoisonError::into_inner));
         self.complete(self.index.find(key))
+    }
+
+    /// While `by_key` is being checked: whether the journal may have a document with this key. Waits until that can be
+    /// said, or the check is over.
+    fn journal_may_hold(&self, key: &str) -> Result<bool, ReadError> {
+        let check = self.check();
+        if !check.running {
+            return Ok(false);
+        }
+        let unsure = self.keys.done.wait_while(check, |check| check.running && check.plain.is_none());
+        let check = unsure.unwrap_or_else(PoisonError::into_inner);
+        if !check.running {
+            // It is over: the tree is asked once more, which may be condemned now.
+            return Ok(true);
+        }
+        let hash = key_hash(key);
+        if check.plain.as_ref().is_none_or(|plain| plain.binary_search(&hash).is_ok()) {
+            return Ok(true);
+        }
+        drop(check);
+        self.journal.packs_may_hold(key)
     }
 
     /// Unfinished documents after `after`, in order of acceptance.
@@ -218,6 +250,21 @@ impl Shared {
         self.public().tally.needed_segments()
     }
 
+    /// The oldest segment kept, and the one where the next start begins to read.
+    pub(crate) fn kept(&self) -> (u32, u32) {
+        self.public().kept
+    }
+
+    /// Whether a record that every start needs is in this segment or before it.
+    pub(crate) fn pinned(&self, segment: u32) -> bool {
+        self.public().pins.values().any(|at| at.segment <= segment)
+    }
+
+    /// A finished document whose sale is in this segment or before it.
+    pub(crate) fn leaver(&self, key: &str, segment: u32) -> Result<Option<Leaver>, ReadError> {
+        self.index.leaver(key, segment.saturating_add(1)).map_err(index_failed)
+    }
+
     pub(crate) fn health(&self) -> Health {
         let (segments, journal_bytes) = self.journal.size();
         let index_trouble = self.index.trouble().map(|error| format!("the index failed: {error}"));
@@ -249,7 +296,10 @@ impl Shared {
     }
 
     /// Walks `by_key`, on a thread of its own. False: it is not what the journal says, and the index is dead now.
-    pub(crate) fn check_keys(&self) -> bool {
+    pub(crate) fn check_keys(&self, expected: u64) -> bool {
+        if expected > FEW_KEYS {
+            self.know_keys();
+        }
         let good = loop {
             if self.check().stop {
                 break true;
@@ -264,9 +314,18 @@ impl Shared {
                 Err(_) => break false,
             }
         };
-        self.check().running = false;
+        let mut check = self.check();
+        (check.running, check.plain) = (false, None);
+        drop(check);
         self.keys.done.notify_all();
         good
+    }
+
+    /// Before a long check: from now on unknown keys are looked for in the journal, and new ones need not wait for its end.
+    pub(crate) fn know_keys(&self) {
+        let plain = self.journal.plain_keys(PLAIN_BYTES);
+        self.check().plain = plain;
+        self.keys.done.notify_all();
     }
 
     /// Ends the check and the reading through of closed segments.

@@ -61,11 +61,19 @@ impl Standing {
             Effect::Series { next, last } => {
                 self.series = SeriesState { next: *next, last: last.clone() };
             }
+            Effect::Kept { kind, part } => {
+                self.pins.insert(kind.code(), part.inside(at));
+            }
+            Effect::Retired(retired) => {
+                self.first_segment = retired.first_segment;
+                self.first_seq = retired.first_seq;
+            }
             Effect::None
             | Effect::Alerts
             | Effect::Hardware
             | Effect::Bound { .. }
-            | Effect::Moved { .. } => {}
+            | Effect::Moved { .. }
+            | Effect::Carried(_) => {}
         }
     }
 

@@ -22,6 +22,7 @@ use crate::store::recovery;
 use crate::store::scrub::scrub;
 use crate::store::shared::Shared;
 use crate::store::standing::Genesis;
+use crate::store::upkeep::Upkeep;
 
 /// A handle to the open store; clones are the same store. Dropping the last one without [`close`](Store::close) stops it
 /// at once: nothing acknowledged is lost, the next start has more to do.
@@ -83,7 +84,7 @@ impl Store {
         let marker = recovery::marker_path(dir);
         let pause = committer.options.scrub_pause;
         let check = move || {
-            if unchecked && !shared.check_keys() {
+            if unchecked && !shared.check_keys(expected.count) {
                 recovery::distrust_index(&marker);
                 shared.set_failed("the index is not what the journal says; the next start makes it anew");
                 shared.inbox.shut(CommitError::Failed("the index must be made anew".into()));
@@ -91,6 +92,9 @@ impl Store {
             scrub(&shared, pause);
         };
         handle.keep(std::thread::Builder::new().name("store-check".into()).spawn(check).map_err(no_thread)?);
+        let upkeep = Upkeep::new(Arc::clone(&handle.shared), committer.options.clone());
+        let keep = move || upkeep.run();
+        handle.keep(std::thread::Builder::new().name("store-upkeep".into()).spawn(keep).map_err(no_thread)?);
         let run = move || committer.run();
         handle
             .keep(std::thread::Builder::new().name("store-committer".into()).spawn(run).map_err(no_thread)?);
@@ -309,6 +313,38 @@ impl Store {
         self.shared().inbox.post(|mail| mail.close = Some(tell));
         // An error: the committer had stopped already.
         let _ = closed.await;
+    }
+
+    /// Housekeeping that a test does itself, step by step.
+    #[cfg(test)]
+    pub(crate) fn upkeep(&self, options: &Options) -> Upkeep {
+        Upkeep::new(Arc::clone(&self.handle.shared), options.clone())
+    }
+
+    /// As if the check of the keys had only begun.
+    #[cfg(test)]
+    pub(crate) fn begin_check_of_keys(&self) {
+        self.shared().begin_check(crate::store::group::TreeSum::default());
+        self.shared().know_keys();
+    }
+
+    /// The check comes to its end and finds what is missing.
+    #[cfg(test)]
+    pub(crate) fn end_check_of_keys(&self) {
+        self.shared().check_keys(0);
+    }
+
+    /// The index loses a key.
+    #[cfg(test)]
+    pub(crate) fn forget_key(&self, key: &str) {
+        self.shared().index.lose(key);
+    }
+
+    /// Reads all closed segments through; what is damaged.
+    #[cfg(test)]
+    pub(crate) fn scrub_once(&self) -> Vec<u32> {
+        let journal = &self.shared().journal;
+        journal.closed().into_iter().filter(|segment| journal.check(*segment).is_err()).collect()
     }
 
     fn shared(&self) -> &Shared {

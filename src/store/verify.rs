@@ -4,13 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::queue::Seq;
-use crate::store::codec::length_u64;
+use crate::store::codec::{length_u64, length_usize};
 use crate::store::disk::{Disk, RealDisk};
+use crate::store::effect::Effect;
 use crate::store::group::{AtBlock, Header, look, records};
-use crate::store::journal::{list_segments, read_segment, segment_name};
-use crate::store::keys::{Signer, checkpoint_bytes, signature_holds};
+use crate::store::journal::{list_segments, open_pack, read_segment, segment_name};
+use crate::store::keys::{Signer, checkpoint_bytes, retire_bytes, signature_holds};
 use crate::store::options::{Cut, Damage, Progress, Step};
-use crate::store::record::{Kind, Malformed, Record};
+use crate::store::record::{Kind, Malformed, Record, decode_record};
 use crate::store::scan::{Surveyed, survey};
 use crate::store::standing::{Base, Checkpoint, Genesis, Standing};
 
@@ -97,6 +98,10 @@ pub(crate) fn walk(
     walk_on(&RealDisk { directory: path.clone() }, &path, up_to, progress, each)
 }
 
+fn bad_beginning(segment: u32, what: &str) -> VerifyError {
+    VerifyError::Bad { seq: 1, damage: Damage { segment, offset: 0, what: what.into() } }
+}
+
 /// Where the check stands.
 struct Checker {
     journal: [u8; 16],
@@ -105,6 +110,8 @@ struct Checker {
     first: Option<(Seq, [u8; 32])>,
     /// The last record that was good.
     last: (Seq, [u8; 32]),
+    /// The oldest segment that is there.
+    oldest: u32,
     number: Option<u64>,
     sales: u64,
     checkpoints: u64,
@@ -138,7 +145,11 @@ fn walk_on(
     let mut read = 0;
     for (done, (segment, _)) in (0..).zip(&segments) {
         progress(Progress { step: Step::Verify, done, total: length_u64(segments.len()) });
-        let done = |checker: &Checker| up_to.is_some_and(|up_to| checker.last.0 >= up_to);
+        // A segment may have been retired since `up_to` was asked for: then the record that says so comes later.
+        let done = |checker: &Checker| {
+            up_to.is_some_and(|up_to| checker.last.0 >= up_to)
+                && checker.standing.first_segment >= checker.oldest
+        };
         if checker.as_ref().is_some_and(done) {
             break;
         }
@@ -146,7 +157,17 @@ fn walk_on(
         if let (Some(checker), Some(Cut { segment, offset, .. })) = (&checker, tail) {
             return Err(checker.bad(segment, offset, "a group is not whole, but there are later segments"));
         }
-        read_segment(disk, *segment, &mut buffer).map_err(io_at(segment_name(*segment)))?;
+        match read_segment(disk, *segment, &mut buffer) {
+            Ok(()) => {}
+            // A compressed segment that is not as it was written.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Err(match &checker {
+                    Some(checker) => checker.bad(*segment, 0, &error.to_string()),
+                    None => bad_beginning(*segment, &error.to_string()),
+                });
+            }
+            Err(error) => return Err(io_at(segment_name(*segment))(error)),
+        }
         read += 1;
         let found = match &mut checker {
             Some(checker) => checker,
@@ -154,6 +175,9 @@ fn walk_on(
         };
         let surveyed = survey(*segment, &buffer, &found.journal);
         found.segment(&buffer, &surveyed, up_to, each)?;
+        if let (Some(packed), true) = (open_pack(disk, *segment).ok().flatten(), found.number.is_some()) {
+            packed.check_tables().map_err(|error| found.bad(*segment, 0, &error.to_string()))?;
+        }
         if !done(found) {
             tail = found.tail(&surveyed)?;
         }
@@ -163,6 +187,7 @@ fn walk_on(
         let what = format!("the journal ends before record {up_to}, which was acknowledged");
         return Err(checker.bad(segments.last().map_or(0, |(segment, _)| *segment), 0, &what));
     }
+    checker.retirement_mark()?;
     Ok(VerifyReport {
         public_key: checker.public_key,
         journal: checker.journal,
@@ -178,10 +203,7 @@ fn walk_on(
 impl Checker {
     /// Begins with the oldest segment, whose BASE says what came before.
     fn begin(segment: u32, bytes: &[u8]) -> Result<Self, VerifyError> {
-        let bad = |what: &str| VerifyError::Bad {
-            seq: 1,
-            damage: Damage { segment, offset: 0, what: what.into() },
-        };
+        let bad = |what: &str| bad_beginning(segment, what);
         let AtBlock::Whole(header) = look(bytes, None) else {
             return Err(bad("the first group is not readable"));
         };
@@ -190,16 +212,13 @@ impl Checker {
         let Some(Ok(base)) = base.map(|(_, record)| Base::decode(&record.body)) else {
             return Err(bad("the segment does not begin with its BASE"));
         };
-        if base.standing.first_segment != segment {
-            let what = format!("segment {} should be the oldest", base.standing.first_segment);
-            return Err(bad(&what));
-        }
         Ok(Self {
             journal: header.journal,
             public_key: base.public_key,
             standing: base.standing,
             first: None,
             last: (header.first_seq.saturating_sub(1), header.previous),
+            oldest: segment,
             number: None,
             sales: 0,
             checkpoints: 0,
@@ -215,7 +234,7 @@ impl Checker {
     ) -> Result<(), VerifyError> {
         let segment = surveyed.segment;
         for (group_at, header) in &surveyed.groups {
-            if up_to.is_some_and(|up_to| self.last.0 >= up_to) {
+            if up_to.is_some_and(|up_to| self.last.0 >= up_to) && self.standing.first_segment >= self.oldest {
                 return Ok(());
             }
             self.group_header(segment, *group_at, header)?;
@@ -296,6 +315,19 @@ impl Checker {
                 }
                 self.sales += 1;
             }
+            Kind::Carry => self.carried(record)?,
+            Kind::Retire => {
+                let Record { seq, previous, effect, body, .. } = record;
+                if !signed(&retire_bytes(&self.journal, *seq, previous, effect, body)) {
+                    return Err("the signature of a retirement does not hold");
+                }
+                let Effect::Retired(retired) = effect else { return Err("a RETIRE that retires nothing") };
+                if retired.first_segment == self.oldest
+                    && self.first != Some((retired.first_seq, retired.previous))
+                {
+                    return Err("the oldest record is not the one that the retirement left");
+                }
+            }
             Kind::Init
             | Kind::Registration
             | Kind::Foreign
@@ -305,11 +337,53 @@ impl Checker {
             | Kind::Codes
             | Kind::Event
             | Kind::Admin
-            | Kind::Carry
-            | Kind::Recovered
-            | Kind::Retire => {}
+            | Kind::Recovered => {}
         }
         Ok(())
+    }
+
+    /// The original records inside a CARRY; a sale's signature is its own.
+    fn carried(&self, carry: &Record) -> Result<(), &'static str> {
+        let parts = match &carry.effect {
+            Effect::Carried(carried) => {
+                let bound = carried.bound.map(|(_, part)| part);
+                [Some(carried.sale), bound, carried.outcome]
+            }
+            Effect::Kept { part, .. } => [Some(*part), None, None],
+            _ => return Err("a CARRY that carries nothing"),
+        };
+        for part in parts.into_iter().flatten() {
+            let (back, length) = (length_usize(part.back), length_usize(part.length));
+            let begin = carry.body.len().checked_sub(back);
+            let bytes = begin.and_then(|begin| carry.body.get(begin..begin + length)).unwrap_or_default();
+            if crc32c::crc32c(bytes) != part.crc {
+                return Err("a record that was taken along is not as it was");
+            }
+            let original = decode_record(bytes).map_err(|Malformed(what)| what)?;
+            let Record { kind, stamp, origin, effect, body, signature, .. } = &original;
+            let document = Signer::document_bytes(*kind, stamp, origin, effect, body);
+            if *kind == Kind::Sale
+                && !signature
+                    .is_some_and(|signature| signature_holds(&self.public_key, &document, &signature))
+            {
+                return Err("the signature of a sale that was taken along does not hold");
+            }
+        }
+        Ok(())
+    }
+
+    /// What is not there any more must have been retired, by a record in the chain.
+    fn retirement_mark(&self) -> Result<(), VerifyError> {
+        let first = self.standing.first_segment;
+        if first >= self.oldest {
+            return Ok(());
+        }
+        let what = format!(
+            "segments {first} to {} are missing: nothing says that they were retired",
+            self.oldest - 1
+        );
+        let damage = Damage { segment: first, offset: 0, what };
+        Err(VerifyError::Bad { seq: self.standing.first_seq, damage })
     }
 
     /// After a segment's last whole group: nothing, or the torn end of the journal.

@@ -154,6 +154,21 @@ fn effect(effect: &Effect, used: Option<u64>) -> Option<Value> {
         Effect::Series { next, last: accepted } => {
             json!({ "nextInvcNo": next, "lastAccepted": accepted.as_ref().map(last) })
         }
+        Effect::Carried(carried) => json!({
+            "takenAlong": carried.document,
+            "accepted": carried.key,
+            "requestHash": HEXLOWER.encode(&carried.content),
+            "status": carried.status.word(),
+            "attempts": carried.attempts,
+            "unsureSends": carried.unsure_sends,
+            "boundTo": carried.bound.map(|(number, _)| number),
+        }),
+        Effect::Kept { kind, .. } => json!({ "takenAlong": word(*kind) }),
+        Effect::Retired(retired) => json!({
+            "firstRecordKept": retired.first_seq,
+            "previous": HEXLOWER.encode(&retired.previous),
+            "noLongerKept": retired.keys,
+        }),
     })
 }
 

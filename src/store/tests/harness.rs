@@ -33,6 +33,7 @@ pub(in crate::store) fn options() -> Options {
         checkpoint_quiet: Duration::from_secs(3600),
         checkpoint_every: Duration::from_secs(3600),
         checkpoint_bytes: u64::MAX,
+        upkeep_pause: Duration::from_secs(3600),
         ..Options::new(clock)
     }
 }
@@ -142,16 +143,20 @@ pub(in crate::store) fn open_fake(
 }
 
 /// The index must hold exactly what the journal's records make of the documents, whatever way it came about.
+#[allow(clippy::too_many_lines, reason = "a table: what each effect makes of a document")]
 pub(in crate::store) fn check_index_against_journal(store: &Store) {
+    // A checkpoint may come at any time.
+    let head = store.head().0;
     let records = store.records_after(None, None, usize::MAX).unwrap();
-    assert_eq!(
-        records.last().map(|record| record.seq),
-        Some(store.head().0),
-        "every record up to the head is there"
-    );
+    assert!(records.last().unwrap().seq >= head, "every record up to the head is there");
     let mut documents: BTreeMap<Seq, Entry> = BTreeMap::new();
     let mut series = SeriesState::default();
-    for (number, record) in (1..).zip(&records) {
+    let first = records.first().unwrap().seq;
+    if first > 1 {
+        let base = crate::store::standing::Base::decode(&records[0].body).unwrap();
+        series = base.standing.series;
+    }
+    for (number, record) in (first..).zip(&records) {
         assert_eq!(record.seq, number);
         match &record.effect {
             Effect::Document { key, .. } => {
@@ -168,6 +173,31 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                 };
                 documents.insert(record.seq, begun);
             }
+            Effect::Carried(carried) => {
+                let entry = store.find(&carried.key).unwrap().expect("what was carried is found");
+                let begun = Entry {
+                    status: carried.status,
+                    bound: carried.bound.map(|(number, _)| Bound {
+                        number,
+                        at: entry.bound.map_or(entry.at, |bound| bound.at),
+                    }),
+                    attempts: carried.attempts,
+                    unsure_sends: carried.unsure_sends,
+                    ..entry
+                };
+                documents.insert(carried.document, begun);
+            }
+            // A document whose records are no longer kept.
+            Effect::Bound { document, .. } | Effect::Moved { document, .. }
+                if *document < first && !documents.contains_key(document) =>
+            {
+                if let (Effect::Moved { binding: Binding::Used { sign }, .. }, Some(number)) =
+                    (&record.effect, record.used)
+                {
+                    let last = LastAccepted { number, sign: sign.clone(), document: Some(*document) };
+                    series = SeriesState { next: number + 1, last: Some(last) };
+                }
+            }
             Effect::Bound { document, number } => {
                 let entry = documents.get_mut(document).unwrap();
                 let at = store.find(&entry.key).unwrap().unwrap().bound.map(|bound| bound.at);
@@ -177,7 +207,7 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                 let entry = documents.get_mut(document).unwrap();
                 (entry.status, entry.attempts, entry.unsure_sends) = (*status, *attempts, *unsure_sends);
                 entry.outcome = store.find(&entry.key).unwrap().unwrap().outcome;
-                assert!(entry.outcome.is_some());
+                assert!(entry.outcome.is_some() || record.kind != Kind::Outcome);
                 match binding {
                     Binding::Keep => {}
                     Binding::Release => entry.bound = None,
@@ -189,7 +219,7 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                 }
             }
             Effect::Series { next, last } => series = SeriesState { next: *next, last: last.clone() },
-            Effect::None | Effect::Alerts | Effect::Hardware => {}
+            Effect::None | Effect::Alerts | Effect::Hardware | Effect::Kept { .. } | Effect::Retired(_) => {}
         }
     }
     assert_eq!(store.series(), series);
@@ -202,7 +232,9 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
     let pending: Vec<_> = unfinished.iter().filter(|entry| entry.status == Status::Pending).collect();
     let counts = store.counts();
     assert_eq!(counts.waiting, u64::try_from(pending.len()).unwrap());
-    assert_eq!(counts.documents_total, u64::try_from(documents.len()).unwrap());
+    if first == 1 {
+        assert_eq!(counts.documents_total, u64::try_from(documents.len()).unwrap());
+    }
     assert_eq!(counts.oldest_waiting, pending.first().map(|entry| entry.accepted));
     assert_eq!(store.first_pending(None).unwrap().as_ref(), pending.first().copied());
 }

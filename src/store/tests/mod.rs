@@ -6,3 +6,4 @@ mod forward;
 pub(in crate::store) mod harness;
 mod killed;
 mod power_cut;
+mod retain;

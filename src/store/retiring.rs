@@ -1,0 +1,159 @@
+//! The committer's part of retention: it takes unfinished documents along, and says that a segment is no longer kept.
+
+use std::sync::mpsc::SyncSender;
+
+use crate::store::carry::{Retired, carry};
+use crate::store::committer::{Broken, Committer, Step, own_record};
+use crate::store::effect::Effect;
+use crate::store::fold::Changes;
+use crate::store::keys::retire_bytes;
+use crate::store::record::{Kind, Located, NewRecord, encoded_bound};
+
+/// Documents taken along before others are let in again.
+const CARRIED_AT_ONCE: u64 = 16;
+/// Unfinished documents looked at, at a time.
+const PAGE: usize = 256;
+
+/// What the upkeep asks of the committer.
+pub(crate) enum Order {
+    /// Take along what everybody needs from this segment, the oldest.
+    Carry { segment: u32 },
+    /// The oldest segment is no longer kept: write it down.
+    Retire(Retirement),
+}
+
+/// All that is to be said of a segment that is no longer kept.
+pub(crate) struct Retirement {
+    pub(crate) retired: Retired,
+    /// The values in `by_key` of the keys that leave.
+    pub(crate) values: Vec<Vec<u8>>,
+    /// What a reader of the journal is told.
+    pub(crate) text: String,
+}
+
+/// An order, and where its answer goes.
+pub(crate) struct Errand {
+    pub(crate) order: Order,
+    pub(crate) done: SyncSender<Answer>,
+}
+
+/// What became of an order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// So many documents and other records were taken along; ask again until there are none.
+    Carried(u64),
+    /// It is written down.
+    Retired,
+    /// The segment is still needed by the latest checkpoint; a new one is on its way.
+    NotYet,
+    /// It cannot be done, for this reason.
+    Refused(String),
+}
+
+impl Committer {
+    /// Does what the upkeep asks, and answers.
+    pub(crate) fn run_errand(&mut self, errand: Errand) -> Result<(), Broken> {
+        let answer = match errand.order {
+            Order::Carry { segment } => self.carry_from(segment)?,
+            Order::Retire(retirement) => self.retire(retirement)?,
+        };
+        // The upkeep may have ended.
+        let _ = errand.done.send(answer);
+        Ok(())
+    }
+
+    /// Takes along unfinished documents whose records are in `segment` or before it, and the records that a start needs.
+    fn carry_from(&mut self, segment: u32) -> Result<Answer, Broken> {
+        let mut carried = 0;
+        let pins: Vec<(u8, Located)> = self
+            .standing
+            .pins
+            .iter()
+            .map(|(kind, at)| (*kind, *at))
+            .filter(|(_, at)| at.segment <= segment)
+            .collect();
+        for (code, at) in pins {
+            let Some(kind) = Kind::from_code(code) else { continue };
+            let body = match self.shared.journal.bytes(at) {
+                Ok(body) => body,
+                Err(error) => return Ok(Answer::Refused(error.to_string())),
+            };
+            let length = crate::store::codec::length_u32(body.len());
+            let part = crate::store::carry::Part { back: length, length, crc: at.crc };
+            let record = NewRecord {
+                effect: Effect::Kept { kind, part },
+                ..own_record(&self.options, Kind::Carry, body)
+            };
+            self.commit_alone(&record, Step::default())?;
+            carried += 1;
+        }
+        let mut after = None;
+        while carried < CARRIED_AT_ONCE {
+            // Accepted later than the segment's end: none of its records can be there.
+            let page = match self.shared.page(after, PAGE) {
+                Ok(page) => page,
+                Err(error) => return Ok(Answer::Refused(error.to_string())),
+            };
+            let Some(last) = page.last() else { break };
+            after = Some(last.seq);
+            let past = self.shared.journal.bounds(segment).is_none_or(|(_, next)| last.seq >= next);
+            for entry in page.into_iter().filter(|entry| entry.at.segment <= segment) {
+                let (effect, body) = match carry(&entry, |at| self.shared.journal.bytes(at)) {
+                    Ok((carried, body)) => (Effect::Carried(Box::new(carried)), body),
+                    Err(error) => return Ok(Answer::Refused(format!("document {}: {error}", entry.seq))),
+                };
+                let record = NewRecord { effect, ..own_record(&self.options, Kind::Carry, body) };
+                if let Some(limit) = self.too_large(encoded_bound(&record)) {
+                    let why = format!("document {} is larger than {limit} bytes with its request", entry.seq);
+                    return Ok(Answer::Refused(why));
+                }
+                self.commit_alone(&record, Step { used: None, known: Some(entry) })?;
+                carried += 1;
+            }
+            if past {
+                break;
+            }
+        }
+        Ok(Answer::Carried(carried))
+    }
+
+    fn retire(&mut self, retirement: Retirement) -> Result<Answer, Broken> {
+        let Retirement { retired, values, text } = retirement;
+        let segment = retired.first_segment.saturating_sub(1);
+        if segment != self.standing.first_segment || segment >= self.read_from {
+            return Ok(Answer::Refused(format!(
+                "segment {segment} is not the oldest, or the next start reads it"
+            )));
+        }
+        let pinned = self.standing.pins.values().any(|at| at.segment <= segment);
+        let needed = self.shared.needed_segments().iter().any(|needed| *needed <= segment);
+        // What the latest checkpoint needs, a start after a crash needs: unfinished documents must have left before it.
+        let by_checkpoint =
+            self.checkpointed.as_ref().is_none_or(|needed| needed.iter().any(|needed| *needed <= segment));
+        if pinned || needed || by_checkpoint {
+            self.pace.ask();
+            return Ok(Answer::NotYet);
+        }
+        let changes = Changes::of_retired(retired.keys.iter().cloned().zip(values).collect());
+        let effect = Effect::Retired(Box::new(retired));
+        let mut record = NewRecord { effect, ..own_record(&self.options, Kind::Retire, text.into_bytes()) };
+        record.signature = Some([0; 64]);
+        if let Some(limit) = self.too_large(encoded_bound(&record)) {
+            return Ok(Answer::Refused(format!("the list of its documents is larger than {limit} bytes")));
+        }
+        let mut draft = self.begin(encoded_bound(&record))?;
+        let (seq, previous) = (draft.head.0 + 1, draft.head.1);
+        let signed = retire_bytes(&self.shared.journal.id(), seq, &previous, &record.effect, &record.body);
+        record.signature = Some(self.shared.signer.sign(&signed));
+        self.push(&mut draft, &record, Step::default());
+        draft.changes = changes;
+        self.commit(draft)?;
+        Ok(Answer::Retired)
+    }
+
+    fn commit_alone(&mut self, record: &NewRecord, step: Step) -> Result<(), Broken> {
+        let mut draft = self.begin(encoded_bound(record))?;
+        self.push(&mut draft, record, step);
+        self.commit(draft)
+    }
+}
