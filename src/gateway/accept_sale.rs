@@ -195,7 +195,10 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             let words = "corrections of refused sales are not taken by this version of the gateway: post the sale without it";
             return Err(Refused::Faults(vec![Fault::new("replaces", FaultCode::NotAllowed, words)]));
         }
-        match (self.rules.offline_limit, self.ledger.counts().oldest) {
+        // Parked ones are not pending, and those that wait for another say nothing about the line.
+        let oldest =
+            self.rules.offline_limit.and_then(|_| self.ledger.oldest_beside(&self.progress.sight().aside));
+        match (self.rules.offline_limit, oldest) {
             (Some(limit), Some(oldest)) if oldest > limit => Err(Refused::OfflineLimit(oldest)),
             _ => Ok(invoice),
         }

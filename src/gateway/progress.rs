@@ -3,8 +3,8 @@
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::queue::Line;
 use crate::queue::drain::Drain;
+use crate::queue::{Line, Seq};
 
 /// The drain at this moment, for answers, status and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct Sight {
     pub held_device: bool,
     /// Why the series stands still, in words.
     pub stopped: Option<String>,
+    /// Those that KRA wants later, after something else: they step aside.
+    pub aside: Vec<Seq>,
     /// Seconds until the document in doubt is asked about again.
     pub next_check: Option<u64>,
     /// Wall clock of the last answer of KRA, milliseconds since 1970: shown, never counted with.
@@ -115,6 +117,7 @@ impl Progress {
                 held: drain.hold().map(|hold| hold.words.in_short()),
                 held_device: drain.hold().is_some_and(|hold| hold.device),
                 stopped: drain.stopped().map(|stopped| stopped.why.clone()),
+                aside: drain.aside(now),
                 next_check: drain.doubt().map(|doubt| doubt.ask_at.since(now).as_secs()),
                 last_contact_ms: sight.last_contact_ms,
                 contact_at: sight.contact_at,

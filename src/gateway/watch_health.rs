@@ -83,7 +83,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 rejected: counts.rejected,
                 refused: self.ledger.open_refusals().iter().take(MOST_REFUSED).map(refused_sale).collect(),
                 accepted_no_proof: counts.accepted_no_proof,
-                oldest_age_seconds: counts.oldest.map_or(0, |age| age.as_secs()),
+                oldest_age_seconds: self.ledger.oldest_beside(&sight.aside).map_or(0, |age| age.as_secs()),
             },
             last_signed: None,
             store: StoreSnapshot {

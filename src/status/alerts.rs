@@ -65,30 +65,19 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
             "the disk refused a write: check the disk, then restart the gateway".to_owned(),
         );
     }
-    if let Some(why) = &snapshot.kra.series_stopped {
-        raise(
-            "series_stopped",
-            format!(
-                "the number series is stopped: {why}. Sales are kept and nothing is sent until a person has looked"
-            ),
-        );
-    }
-    if snapshot.device.status != "active" {
-        let reason = snapshot.device.reason.as_deref().unwrap_or("run `etims-gateway device init`");
-        raise("device", format!("the device is {}: {reason}", snapshot.device.status));
-    }
-    if let Some(why) = &snapshot.kra.held {
-        raise("held", format!("KRA answers, and nothing is sent: {why}. Sales are kept"));
-    }
-    if !snapshot.kra.up {
-        raise("kra_down", "KRA cannot be reached: sales are kept and sent when it is back".to_owned());
-    }
+    way_alerts(snapshot, &mut raise);
     if snapshot.queue.rejected > 0 {
         raise(REJECTED, refusals(snapshot.queue.rejected, &snapshot.queue.refused));
     }
     if snapshot.queue.parked > 0 {
         let n = snapshot.queue.parked;
-        raise("parked", format!("{n} document(s) are set aside: see `etims-gateway queue list`"));
+        raise(
+            "parked",
+            format!(
+                "{n} document(s) are set aside and wait for a person: `etims-gateway queue list` names them, `queue show ID` says \
+                 why, `queue retry ID` or `queue settle ID` decides"
+            ),
+        );
     }
     if snapshot.queue.accepted_no_proof > 0 {
         let n = snapshot.queue.accepted_no_proof;
@@ -121,6 +110,51 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         raise("store", remark.clone());
     }
     active
+}
+
+/// What is in a sale's way to KRA.
+fn way_alerts(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
+    if let Some(why) = &snapshot.kra.series_stopped {
+        raise(
+            "series_stopped",
+            format!(
+                "the number series is stopped: {why}. Sales are taken and kept, nothing is sent. `etims-gateway series show` \
+                 puts both books side by side and says what to do"
+            ),
+        );
+    }
+    if snapshot.device.status != "active" {
+        let status = snapshot.device.status.as_str();
+        let reason = snapshot.device.reason.as_deref().unwrap_or("no device is configured");
+        raise("device", format!("the device is {status}: {reason}. {}", what_to_do_with_device(status)));
+    }
+    if let Some(why) = &snapshot.kra.held {
+        raise(
+            "held",
+            format!(
+                "KRA answers, and nothing is sent: {why}. Sales are taken and kept, and sent by themselves once this is put \
+                 right; `etims-gateway queue retry --all` tries at once"
+            ),
+        );
+    }
+    if !snapshot.kra.up {
+        raise("kra_down", "KRA cannot be reached: sales are taken and kept, and sent by themselves when it is back. Check this till's own line: \
+             `etims-gateway status` says what is seen of it"
+                .to_owned(),);
+    }
+}
+
+fn what_to_do_with_device(status: &str) -> &'static str {
+    match status {
+        "failed" => {
+            "Once KRA has put it right, run `etims-gateway device init`; one that is registered elsewhere is brought in with `etims-gateway device adopt`"
+        }
+        "held" => {
+            "Sales are taken and kept. Once it is put right they are sent by themselves; `etims-gateway queue retry --all` tries at once"
+        }
+        "pending" => "Sales are taken and kept; it registers by itself as soon as KRA answers",
+        _ => "Run `etims-gateway device init`",
+    }
 }
 
 /// The code of an alert about refused sales.

@@ -417,6 +417,10 @@ impl Ledger for JournalLedger {
         }
     }
 
+    fn oldest_beside(&self, aside: &[Seq]) -> Option<Duration> {
+        self.store.oldest_beside(aside).map(|stamp| age(&stamp, &(self.stamp)()))
+    }
+
     fn counts(&self) -> Counts {
         let counts = self.store.counts();
         let now = (self.stamp)();

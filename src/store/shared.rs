@@ -233,6 +233,17 @@ impl Shared {
         self.public().tally.pending.range(..document).count()
     }
 
+    /// When the oldest pending document that is none of these was accepted.
+    pub(crate) fn oldest_beside(&self, aside: &[Seq]) -> Option<Stamp> {
+        let public = self.public();
+        let first = public.tally.pending.iter().find(|seq| !aside.contains(seq)).copied()?;
+        if let Some((_, stamp)) = public.oldest.filter(|(seq, _)| *seq == first) {
+            return Some(stamp);
+        }
+        drop(public);
+        self.entry(first).ok().flatten().map(|entry| entry.accepted)
+    }
+
     pub(crate) fn series(&self) -> SeriesState {
         self.public().series.clone()
     }

@@ -17,7 +17,7 @@ use crate::store::forward::Cursor;
 use crate::store::inbox::Condition;
 use crate::store::keys::Signer;
 use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Progress};
-use crate::store::record::{Kind, Located, NewRecord, Record};
+use crate::store::record::{Kind, Located, NewRecord, Record, Stamp};
 use crate::store::recovery;
 use crate::store::scrub::scrub;
 use crate::store::shared::Shared;
@@ -246,6 +246,11 @@ impl Store {
     /// How many pending documents were accepted before this one. Counts them one by one.
     pub fn ahead_of(&self, document: Seq) -> usize {
         self.shared().ahead_of(document)
+    }
+
+    /// When the oldest pending document that is none of these was accepted. Reads the journal at most for one header.
+    pub fn oldest_beside(&self, aside: &[Seq]) -> Option<Stamp> {
+        self.shared().oldest_beside(aside)
     }
 
     /// Where the number series stands.

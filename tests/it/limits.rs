@@ -1,10 +1,12 @@
 //! Bounds: when no more sales are taken, the register is told why and when to come again, and known sales are known
 //! all the same.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::harness::{Shop, eventually};
-use crate::kra::{Kra, Wire};
+use crate::kra::{Kra, SAVE, Wire};
 use crate::sale::sale;
 use crate::till::Till;
 
@@ -63,6 +65,32 @@ fn a_full_disk_refuses() {
     shop.change("storage.min_free", "\"1MiB\"");
     let _gateway = shop.open();
     till.sell("C");
+}
+
+/// KRA wants something else first: that says nothing about the line, and keeps no other sale from being taken.
+#[test]
+fn a_sale_that_waits_for_another_is_not_offline() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra)
+        .set("sales.offline_warn", "\"1s\"")
+        .set("sales.offline_limit", "\"2s\"")
+        .set("delivery.backoff_initial", "\"10m\"")
+        .set("delivery.backoff_max", "\"1d\"");
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    let args = json!({ "code": "922", "message": "Sales data first" });
+    kra.fault(json!({ "fault": "result_cd", "count": 1, "function": SAVE, "args": args }));
+    till.sell_offline("ASIDE");
+    kra.wait_struck(1);
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(4) {
+        let number = format!("MORE-{}", begun.elapsed().as_millis());
+        till.post("/api/sales/?wait=0", &sale(&number)).expect(202);
+        till.wait_status(&number, "signed");
+    }
+    assert_eq!(till.state("ASIDE")["status"], "pending", "it is there, older than the limit");
+    assert_eq!(till.get("/health/").expect(200)["status"], "healthy");
 }
 
 #[test]

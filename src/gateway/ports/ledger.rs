@@ -154,6 +154,9 @@ pub trait Ledger: Send + Sync + 'static {
     /// document is looked at, so that nothing is missed.
     fn news_of(&self, document: Seq) -> impl Future<Output = ()> + Send + 'static;
 
+    /// Age of the oldest pending sale that is none of these.
+    fn oldest_beside(&self, aside: &[Seq]) -> Option<Duration>;
+
     /// How many stand where. From memory.
     fn counts(&self) -> Counts;
 
