@@ -120,7 +120,7 @@ pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stoppe
 
     let (stop, stopping) = watch::channel(false);
     let mut servers = parts.serve(&settings, passed, &stopping).await?;
-    webhooks::start(&settings, &parts.ledger, &stopping, &mut servers);
+    webhooks::start(&settings, (&parts.ledger, &parts.progress), &stopping, &mut servers);
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer(&settings).run(orders, told(drain_stopping)));
     let mut registrar = tokio::spawn(parts.registering(&settings, configured).run(asks, stopping.clone()));

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::wiring;
 use crate::config::Settings;
 use crate::gateway::ports::{Bookmarks, Event, Registry};
-use crate::gateway::{Sending, Wanted};
+use crate::gateway::{Progress, Sending, Wanted};
 use crate::pos::EventTold;
 use crate::store::JournalLedger;
 use crate::webhook::WebReceiver;
@@ -17,7 +17,7 @@ use crate::webhook::WebReceiver;
 /// Starts those that are set. One that is not set is forgotten: set again later, it is told what happens from then on.
 pub(super) fn start(
     settings: &Settings,
-    ledger: &Arc<JournalLedger>,
+    (ledger, progress): (&Arc<JournalLedger>, &Arc<Progress>),
     stopping: &watch::Receiver<bool>,
     tasks: &mut JoinSet<()>,
 ) {
@@ -42,6 +42,7 @@ pub(super) fn start(
             log,
             receiver: WebReceiver::new(wiring::webhook(address)),
             wanted,
+            progress: Arc::clone(progress),
             told: Box::new(told),
             dice: wiring::dice,
         };

@@ -1,10 +1,14 @@
-//! What the drain lets the rest of the gateway see of itself, and how it is called.
+//! What the long tasks let the rest of the gateway see of themselves, and how the drain is called.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::queue::drain::Drain;
 use crate::queue::{Line, Seq};
+use crate::status::WaitingWebhook;
 
 /// The drain at this moment, for answers, status and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,15 @@ pub struct Progress {
     nudge: Notify,
     retry: Notify,
     line: Notify,
+    webhooks: Mutex<BTreeMap<&'static str, Waiting>>,
+}
+
+/// An event that a webhook has not taken yet.
+#[derive(Clone, Debug)]
+struct Waiting {
+    event: Seq,
+    why: String,
+    since: Instant,
 }
 
 impl Default for Progress {
@@ -46,6 +59,7 @@ impl Default for Progress {
             nudge: Notify::new(),
             retry: Notify::new(),
             line: Notify::new(),
+            webhooks: Mutex::default(),
         }
     }
 }
@@ -86,6 +100,29 @@ impl Progress {
     pub(super) async fn line_returned_during(&self, stuck: std::time::Duration) {
         tokio::time::sleep(stuck).await;
         self.line.notified().await;
+    }
+
+    /// A webhook does not take this event, and why; `None`: it takes events.
+    pub(super) fn webhook_waits(&self, name: &'static str, event: Option<(Seq, String)>) {
+        let mut webhooks = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((event, why)) = event else {
+            webhooks.remove(name);
+            return;
+        };
+        let since = webhooks.get(name).map_or_else(Instant::now, |waiting| waiting.since);
+        webhooks.insert(name, Waiting { event, why, since });
+    }
+
+    /// The webhooks that do not take what they are told.
+    pub fn waiting_webhooks(&self) -> Vec<WaitingWebhook> {
+        let webhooks = self.webhooks.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = webhooks.iter().map(|(name, waiting)| WaitingWebhook {
+            name: (*name).to_owned(),
+            event: waiting.event,
+            why: waiting.why.clone(),
+            seconds: waiting.since.elapsed().as_secs(),
+        });
+        shown.collect()
     }
 
     pub(super) async fn called(&self) -> crate::queue::drain::Event {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::ports::{Bookmarks, Delivery, Event, EventLog, Happened, Posted, Receiver};
+use super::progress::Progress;
 use super::redelivery::{Afterwards, afterwards};
 use crate::queue::{Dice, Seq};
 
@@ -55,6 +56,8 @@ pub struct Sending<L, R> {
     pub receiver: R,
     /// Which of them.
     pub wanted: Wanted,
+    /// Where it is seen when they are not taken.
+    pub progress: Arc<Progress>,
     /// Writes an event as JSON.
     pub told: Box<dyn Fn(&Event) -> String + Send + Sync>,
     /// Throws the dice.
@@ -146,6 +149,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
             match afterwards(&posted, failures, (self.dice)()) {
                 Afterwards::Next => {
                     if failures > 0 {
+                        self.progress.webhook_waits(name, None);
                         info!(
                             webhook = name,
                             event = event.id,
@@ -156,6 +160,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
                     return;
                 }
                 Afterwards::Skip => {
+                    self.progress.webhook_waits(name, None);
                     error!(
                         webhook = name,
                         event = event.id,
@@ -166,6 +171,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
                 }
                 Afterwards::Again(pause) => {
                     let why = in_words(&posted);
+                    self.progress.webhook_waits(name, Some((event.id, why.clone())));
                     // One line for an outage, however long it lasts.
                     if failures == 0 {
                         warn!(

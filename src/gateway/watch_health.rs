@@ -86,6 +86,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 oldest_age_seconds: self.ledger.oldest_beside(&sight.aside).map_or(0, |age| age.as_secs()),
             },
             last_signed: None,
+            waiting_webhooks: self.progress.waiting_webhooks(),
             store: StoreSnapshot {
                 dir: store.dir,
                 last_record: store.last_record,

@@ -80,7 +80,7 @@ impl AlertBook {
         }
         let begins = active.keys().filter(|key| !self.told.contains_key(key)).cloned();
         let over = self.told.iter().filter(|(key, told)| {
-            !active.contains_key(key) && (proven || !told.unseen || !needs_proof(&key.code))
+            !active.contains_key(key) && (!told.unseen || over_unseen(&key.code, proven))
         });
         let differing: Vec<AlertKey> = over.map(|(key, _)| key.clone()).chain(begins).collect();
         self.differing.retain(|key, _| differing.contains(key));
@@ -130,6 +130,12 @@ fn least_settling(code: &str) -> Duration {
 /// What is found out only by sending: at a start nothing is known of it, which does not mean that it is over.
 fn needs_proof(code: &str) -> bool {
     matches!(code, "device" | "held" | "series_stopped")
+}
+
+/// Whether a condition that nothing was seen of since the start is over. Damage never is: the background finds it again
+/// when it comes to it. A webhook's patience begins anew.
+fn over_unseen(code: &str, proven: bool) -> bool {
+    proven && needs_proof(code) || !needs_proof(code) && code != "damage"
 }
 
 #[cfg(test)]
@@ -227,5 +233,14 @@ mod tests {
         assert!(book.changes(&[], false, at(30)).is_empty());
         assert_eq!(told(&book.changes(&[], true, at(31))), ["-held"], "a sale went through");
         assert!(!book.waits_for_proof());
+    }
+
+    #[test]
+    fn damage_is_not_over_because_it_was_not_found_again_yet() {
+        let damage = AlertKey { code: "damage".to_owned(), about: None };
+        let mut book = AlertBook::new([damage]);
+        assert!(book.changes(&[], true, at(0)).is_empty());
+        assert!(book.changes(&[alert("damage")], true, at(100)).is_empty(), "known");
+        assert_eq!(told(&book.changes(&[], true, at(200))), ["-damage"], "its segment was retired");
     }
 }

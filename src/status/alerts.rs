@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, AlertKey, RefusedSale, Snapshot, advice};
+use super::{About, AlertKey, RefusedSale, Snapshot, WaitingWebhook, advice};
 use crate::queue::{Seq, Status};
 
 /// A condition that somebody must act on.
@@ -106,6 +106,17 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         };
         raise("damage", format!("the journal is damaged: {damage}{more}. Run `etims-gateway verify`"));
     }
+    for webhook in snapshot.waiting_webhooks.iter().filter(|it| it.seconds >= WEBHOOK_PATIENCE) {
+        let WaitingWebhook { name, event, why, seconds } = webhook;
+        raise(
+            &format!("{name}_webhook"),
+            format!(
+                "notify.{name}_webhook has not taken event {event} for {} minutes: {why}. Nothing is lost, all events wait in \
+                 the log; check the receiver and its address",
+                seconds / 60
+            ),
+        );
+    }
     for remark in &snapshot.store.remarks {
         raise("store", remark.clone());
     }
@@ -157,6 +168,8 @@ fn what_to_do_with_device(status: &str) -> &'static str {
     }
 }
 
+/// How long a webhook may be away before that is an alert, seconds.
+const WEBHOOK_PATIENCE: u64 = 600;
 /// The code of an alert about refused sales.
 const REJECTED: &str = "rejected";
 /// Refused sales that one alert describes; the others are counted.
@@ -226,6 +239,15 @@ mod tests {
         check("damage", true, |it| it.store.damage.push("segment 1".to_owned()));
         check("store_failed", true, |it| it.store.works = false);
         check("accepted_no_proof", false, |it| it.queue.accepted_no_proof = 1);
+        check("till_webhook", false, |it| {
+            let waiting = WaitingWebhook {
+                name: "till".to_owned(),
+                event: 9,
+                why: "HTTP 404".to_owned(),
+                seconds: 600,
+            };
+            it.waiting_webhooks = vec![WaitingWebhook { seconds: 599, ..waiting.clone() }, waiting];
+        });
         check("store", false, |it| it.store.remarks.push("rebuilt".to_owned()));
     }
 

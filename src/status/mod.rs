@@ -18,6 +18,7 @@ pub use histogram::{Distribution, Histogram, MANY, QUICK, SLOW};
 pub use prometheus::{Measured, prometheus};
 pub use snapshot::{
     DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
+    WaitingWebhook,
 };
 pub use surroundings::{
     CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot, SkewSnapshot,

@@ -25,6 +25,9 @@ pub struct Snapshot {
     pub last_signed: Option<LastSigned>,
     /// The store.
     pub store: StoreSnapshot,
+    /// Webhooks that do not take what they are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_webhooks: Vec<WaitingWebhook>,
     /// The disk below it, where it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskSnapshot>,
@@ -64,6 +67,20 @@ pub struct DeviceSnapshot {
     /// Why it is not active, in KRA's words or ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// A webhook that does not take an event.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitingWebhook {
+    /// `alert` or `till`.
+    pub name: String,
+    /// The event that it is posted again and again.
+    pub event: u64,
+    /// What came of it last.
+    pub why: String,
+    /// How long it has not taken it, seconds.
+    pub seconds: u64,
 }
 
 /// The line's part.

@@ -455,6 +455,14 @@ impl StoreHealth for JournalLedger {
         if let Some(why) = &health.failed {
             remarks.push(format!("the store failed: {why}"));
         }
+        if health.quarantined > 0 {
+            remarks.push(format!(
+                "the queue's index was not to be trusted and was made anew from the journal; nothing is lost. {} old one(s) are kept \
+                 as sled.bad-* in {}: if this comes again, look at the disk; removed, they are forgotten at the next start",
+                health.quarantined,
+                self.dir.display()
+            ));
+        }
         StoreFacts {
             dir: self.dir.display().to_string(),
             last_record: self.store.head().0,
