@@ -7,7 +7,10 @@ use hyper::{Method, StatusCode};
 use super::exchanges::exchanges;
 use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
-use crate::gateway::ports::{ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth};
+use super::story::DocumentMessage;
+use crate::gateway::ports::{
+    ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth, Stories,
+};
 use crate::gateway::{Operator, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{Refusal, Reply};
@@ -30,7 +33,7 @@ pub struct AdminDesk<L, A, C> {
     pub operator: Operator,
 }
 
-impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
+impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
     /// One request.
     pub async fn answer(&self, request: Request) -> Answer {
         let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
@@ -39,6 +42,12 @@ impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Admin
             (&Method::GET, ["log"]) => exchanges(&self.exchanges, &request).await,
             (&Method::GET, ["queue"]) => self.queue(request.query_value("after")).await,
             (&Method::GET, ["queue", id]) => self.document(id).await,
+            (&Method::POST, ["queue", "retry-all"]) => self.wide_order(false, &request).await,
+            (&Method::POST, ["queue", word @ ("park" | "retry" | "settle")]) => {
+                self.order_about(word, &request).await
+            }
+            (&Method::GET, ["series"]) => self.series().await,
+            (&Method::POST, ["series", "adopt"]) => self.wide_order(true, &request).await,
             (&Method::POST, ["device", "init"]) => self.init_device(&request.body).await,
             (&Method::POST, ["device", "adopt"]) => self.adopt_device(&request).await,
             (&Method::POST, ["device", "moved"]) => self.device_moved(&request).await,
@@ -86,7 +95,10 @@ impl<L: Exports + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Admin
             Err(error) => Err(error),
         };
         match found {
-            Ok(Some(sale)) => Answer::json(StatusCode::OK, &QueueRow::of(&sale)),
+            Ok(Some(sale)) => match self.ledger.story(sale.seq).await {
+                Ok(story) => Answer::json(StatusCode::OK, &DocumentMessage::of(&sale, &story)),
+                Err(error) => unreadable(&error),
+            },
             Ok(None) => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "no sale has this number"),
             Err(error) => unreadable(&error),
         }

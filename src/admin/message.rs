@@ -47,6 +47,9 @@ pub struct QueueRow {
     pub age_seconds: u64,
     /// Tries that KRA answered about it.
     pub attempts: u32,
+    /// Sends whose outcome is unknown.
+    #[serde(default)]
+    pub unsure_sends: u32,
     /// What the customer pays.
     pub tot_amt: String,
     /// The provisional receipt's number.
@@ -67,9 +70,10 @@ impl QueueRow {
             invc_no: sale.invoice_no,
             age_seconds: sale.age.as_secs(),
             attempts: sale.attempts,
+            unsure_sends: sale.unsure_sends,
             tot_amt: sale.invoice.total.to_string(),
             temp_receipt_no: crate::fiscal::temporary_receipt_no(sale.seq, &sale.hash),
-            last: sale.words.as_ref().map(crate::queue::Words::in_short).filter(|text| !text.is_empty()),
+            last: sale.words_without_customer().map(|words| words.in_short()).filter(|text| !text.is_empty()),
         }
     }
 }

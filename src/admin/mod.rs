@@ -6,8 +6,13 @@ mod exchanges;
 mod export;
 mod message;
 mod order;
+mod series;
+mod story;
 
 pub use desk::AdminDesk;
 pub use device::{AdoptMessage, DeviceActed};
 pub use exchanges::LogMessage;
 pub use message::{QueuePage, QueueRow, StatusMessage};
+pub use order::{DoneMessage, OrderMessage, SeenMessage, WideOrderMessage};
+pub use series::{OurBound, OurLast, SeriesMessage, TheirsMessage};
+pub use story::{DocumentMessage, StoryLine};

@@ -49,9 +49,12 @@ pub enum Command {
     ///
     /// Exit code 0 healthy, 1 degraded, 69 when no daemon answers.
     Status(Output),
-    /// Look at the documents that wait for KRA or were set aside
+    /// Look at the documents that wait for KRA or were set aside, and decide about them
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Look at the series of invoice numbers, and the way out where it has stopped
+    #[command(subcommand)]
+    Series(SeriesCommand),
     /// Show the exchanges with KRA: what was asked, how it went, without keys and customers
     ///
     /// Asks the running daemon, or reads the log of a stopped one. With --json, one line of JSON an exchange, with both
@@ -225,8 +228,110 @@ pub struct DeviceInitArgs {
 pub enum QueueCommand {
     /// List the documents that wait, in the order they will be sent, and those set aside
     List(Output),
-    /// Show all about one document
+    /// Show one document: what happened to it, what it means for the shop, and what can be done
     Show(QueueShowArgs),
+    /// Try a document again, or all of them
+    ///
+    /// A parked document waits for KRA anew. One that KRA refused does too: use it where the cause was at KRA and is put
+    /// right; else post a corrected sale with `replaces`. One in doubt is looked up in KRA's books now. --all ends every
+    /// pause and hold and releases what is parked; what KRA refused stays refused.
+    Retry(QueueRetryArgs),
+    /// Set a waiting document aside: it is not sent until it is retried, and those behind it go on
+    Park(QueueParkArgs),
+    /// Close a document for good by a person's word
+    ///
+    /// accepted: KRA's books show it under the number it was sent with. not-accepted: KRA does not have it, and it is not
+    /// sent; its slip is not valid. elsewhere: it was given to KRA in another way, by hand or by another device.
+    /// One that is in doubt can be settled only where KRA's books cannot be asked, or cannot prove what is in them.
+    Settle(QueueSettleArgs),
+}
+
+/// Options of `queue retry`.
+#[derive(Args, Clone, Debug)]
+pub struct QueueRetryArgs {
+    /// The document's running number, or the register's own number of the sale (trdInvcNo)
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub id: Option<String>,
+    /// End every pause and hold, and release all parked documents
+    #[arg(long)]
+    pub all: bool,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `queue park`.
+#[derive(Args, Clone, Debug)]
+pub struct QueueParkArgs {
+    /// The document's running number, or the register's own number of the sale (trdInvcNo)
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `queue settle`.
+#[derive(Args, Clone, Debug)]
+pub struct QueueSettleArgs {
+    /// The document's running number, or the register's own number of the sale (trdInvcNo)
+    #[arg(value_name = "ID")]
+    pub id: String,
+    /// As what it is closed
+    #[arg(long = "as", value_name = "AS", value_enum)]
+    pub settled_as: SettledAs,
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// As what a document is closed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum SettledAs {
+    /// It is in KRA's books under the number it was sent with
+    Accepted,
+    /// It was given to KRA in another way
+    Elsewhere,
+    /// It is not in KRA's books, and is not to be sent
+    NotAccepted,
+}
+
+/// `series ...`
+#[derive(Clone, Debug, Subcommand)]
+pub enum SeriesCommand {
+    /// Show both books side by side, KRA's looked up now, and what to do
+    ///
+    /// Exit code 1 where the series has stopped.
+    Show(Output),
+    /// Go on behind what KRA has, where the series has stopped
+    ///
+    /// Walks KRA's invoices from the last one that both books agree on up to the first free number: invoices of others are
+    /// written down as such, our own are taken over, and the next sale gets the number behind them. Find out first which
+    /// other till or product numbers in this series, and stop it.
+    Adopt(SeriesAdoptArgs),
+}
+
+/// Options of `series adopt`.
+#[derive(Args, Clone, Debug)]
+pub struct SeriesAdoptArgs {
+    /// Why, for the record
+    #[arg(long, value_name = "TEXT")]
+    pub reason: String,
+    /// Go on with this number; only where KRA itself said that it expects it, or cannot be asked for its invoices
+    #[arg(long, value_name = "N")]
+    pub next: Option<u64>,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Options of `queue show`.
@@ -339,6 +444,12 @@ mod tests {
             "status --json",
             "queue list",
             "queue show A-1 --json",
+            "queue retry 17",
+            "queue retry --all --reason x --json",
+            "queue park A-1 --reason x",
+            "queue settle A-1 --as not-accepted --reason x",
+            "series show --json",
+            "series adopt --reason x --next 5",
             "log",
             "log --follow --sale T1-000123 --json",
             "verify",
@@ -380,6 +491,12 @@ mod tests {
             "device adopt --next-invc-no x",
             "queue",
             "queue show",
+            "queue retry",
+            "queue retry 1 --all",
+            "queue settle 1 --as accepted",
+            "queue settle 1 --as gone --reason x",
+            "series",
+            "series adopt",
             "demo --wire gateway",
             "simulator",
             "config",

@@ -3,9 +3,10 @@
 use std::io;
 
 use super::{
-    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, StoreCommand, check_config, demo,
-    device_adopt, device_init, device_moved, export, parse, queue_list, queue_show, run, run_simulator,
-    run_verify, show_log, status, store_init,
+    Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, SeriesCommand, StoreCommand,
+    check_config, demo, device_adopt, device_init, device_moved, export, parse, queue_list, queue_park,
+    queue_retry, queue_settle, queue_show, run, run_simulator, run_verify, series_adopt, series_show,
+    show_log, status, store_init,
 };
 use crate::config::process_environment;
 
@@ -30,6 +31,11 @@ pub fn dispatch() -> Exit {
         Command::Log(arguments) => show_log(config, &arguments),
         Command::Queue(QueueCommand::List(output)) => queue_list(config, output),
         Command::Queue(QueueCommand::Show(arguments)) => queue_show(config, &arguments.id, arguments.output),
+        Command::Queue(QueueCommand::Park(arguments)) => queue_park(config, &arguments),
+        Command::Queue(QueueCommand::Retry(arguments)) => queue_retry(config, &arguments),
+        Command::Queue(QueueCommand::Settle(arguments)) => queue_settle(config, &arguments),
+        Command::Series(SeriesCommand::Adopt(arguments)) => series_adopt(config, &arguments),
+        Command::Series(SeriesCommand::Show(output)) => series_show(config, output),
         Command::Run => run(config),
         Command::Simulator(arguments) => run_simulator(&arguments),
         Command::Status(output) => status(config, output),

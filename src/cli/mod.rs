@@ -12,7 +12,9 @@ mod exit_code;
 mod export;
 mod log;
 mod queue;
+mod queue_order;
 mod run;
+mod series;
 mod simulator;
 mod status;
 mod store_init;
@@ -21,8 +23,9 @@ mod verify_file;
 
 pub use args::{
     Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceAdoptArgs, DeviceCommand, DeviceInitArgs,
-    DeviceMovedArgs, ExportArgs, ExportFormat, LogArgs, Output, QueueCommand, QueueShowArgs, SimulatorArgs,
-    StoreCommand, VerifyArgs, parse,
+    DeviceMovedArgs, ExportArgs, ExportFormat, LogArgs, Output, QueueCommand, QueueParkArgs, QueueRetryArgs,
+    QueueSettleArgs, QueueShowArgs, SeriesAdoptArgs, SeriesCommand, SettledAs, SimulatorArgs, StoreCommand,
+    VerifyArgs, parse,
 };
 pub use config_check::check_config;
 pub use demo::demo;
@@ -34,7 +37,9 @@ pub use exit_code::Exit;
 pub use export::export;
 pub use log::show_log;
 pub use queue::{queue_list, queue_show};
+pub use queue_order::{queue_park, queue_retry, queue_settle};
 pub use run::run;
+pub use series::{series_adopt, series_show};
 pub use simulator::run_simulator;
 pub use status::status;
 pub use store_init::store_init;

@@ -1,5 +1,6 @@
 //! `queue list`, `queue show`: what waits, and what needs a person.
 
+use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::ask::{ask, segment, words};
 use super::{Exit, Output, say};
-use crate::admin::{QueuePage, QueueRow};
+use crate::admin::{DocumentMessage, QueuePage, QueueRow};
 
 /// Lists pending, rejected and parked documents in order of acceptance.
 pub fn queue_list(config: Option<&Path>, output: Output) -> Exit {
@@ -68,23 +69,50 @@ pub fn queue_show(config: Option<&Path>, id: &str, output: Output) -> Exit {
         say(&answer.to_string());
         return Exit::Ok;
     }
-    let row: QueueRow = match serde_json::from_value(answer) {
-        Ok(row) => row,
-        Err(error) => return not_understood(&error),
+    match serde_json::from_value::<DocumentMessage>(answer) {
+        Ok(document) => {
+            say(document_text(&document).trim_end());
+            Exit::Ok
+        }
+        Err(error) => not_understood(&error),
+    }
+}
+
+/// One fact a line, then what happened, what it means and what can be done.
+fn document_text(document: &DocumentMessage) -> String {
+    let row = &document.row;
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        writeln!(text, "{label:<16} {value}").expect("a String takes all");
     };
-    say(&format!("running number   {}", row.id));
-    say(&format!("trdInvcNo        {}", row.trd_invc_no));
-    say(&format!("state            {}{}", row.status, if row.in_doubt { ", in doubt" } else { "" }));
-    say(&format!(
-        "KRA's number     {}",
-        row.invc_no.map_or_else(|| "-".to_owned(), |number| number.to_string())
-    ));
-    say(&format!("total            {}", row.tot_amt));
-    say(&format!("accepted         {} ago", age(row.age_seconds)));
-    say(&format!("provisional slip {}", row.temp_receipt_no));
-    say(&format!("tries            {}", row.attempts));
-    say(&format!("last             {}", row.last.as_deref().unwrap_or("-")));
-    Exit::Ok
+    line("running number", &row.id.to_string());
+    line("trdInvcNo", &row.trd_invc_no);
+    line("state", &format!("{}{}", row.status, if row.in_doubt { ", in doubt" } else { "" }));
+    line("KRA's number", &row.invc_no.map_or_else(|| "-".to_owned(), |number| number.to_string()));
+    line("total", &row.tot_amt);
+    line("accepted", &format!("{}, {} ago", document.accepted_at, age(row.age_seconds)));
+    line("provisional slip", &row.temp_receipt_no);
+    line("tries", &row.attempts.to_string());
+    line("last", row.last.as_deref().unwrap_or("-"));
+    for (label, value) in [
+        ("replaces", &document.replaces),
+        ("replaced by", &document.replaced_by),
+        ("settled as", &document.settled_as),
+    ] {
+        if let Some(value) = value {
+            line(label, value);
+        }
+    }
+    let story: Vec<String> = document.story.iter().map(|it| format!("{}  {}", it.at, it.text)).collect();
+    let advice: Vec<String> = document.advice.iter().cloned().collect();
+    for (head, lines) in
+        [("what happened", story), ("what it means", advice), ("what can be done", document.commands.clone())]
+    {
+        if !lines.is_empty() {
+            write!(text, "\n{head}\n  {}\n", lines.join("\n  ")).expect("a String takes all");
+        }
+    }
+    text
 }
 
 fn age(seconds: u64) -> String {
@@ -97,7 +125,7 @@ fn refused(answer: &Value) -> Exit {
     Exit::Problem
 }
 
-fn not_understood(error: &serde_json::Error) -> Exit {
+pub(super) fn not_understood(error: &serde_json::Error) -> Exit {
     eprintln!("etims-gateway: the daemon's answer is not understood ({error}): is it of another version?");
     Exit::Internal
 }

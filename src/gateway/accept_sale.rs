@@ -57,6 +57,17 @@ pub enum Refused {
     },
 }
 
+impl From<LedgerError> for Refused {
+    fn from(error: LedgerError) -> Self {
+        match error {
+            LedgerError::CannotReplace(why) => {
+                Self::Faults(vec![Fault::new("replaces", FaultCode::NotAllowed, why)])
+            }
+            other => Self::Ledger(other),
+        }
+    }
+}
+
 /// What a register posted, as far as it could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Posted {
@@ -101,7 +112,7 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         let repeat = |known: Sale| same_sale(known, content, own_time, self.rules.repeat_window);
 
         let accepted = match self.check(posted) {
-            Ok(invoice) => self.ledger.accept(invoice, content, origin).await.map_err(Refused::Ledger),
+            Ok(invoice) => self.ledger.accept(invoice, content, origin).await.map_err(Refused::from),
             Err(refused) => Err(refused),
         };
         let sale = match accepted {
@@ -190,10 +201,6 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         if invoice.receipt_type == ReceiptType::CreditNote {
             let words = "credit notes are not taken by this version of the gateway";
             return Err(Refused::Faults(vec![Fault::new("rcptTyCd", FaultCode::NotAllowed, words)]));
-        }
-        if invoice.replaces.is_some() {
-            let words = "corrections of refused sales are not taken by this version of the gateway: post the sale without it";
-            return Err(Refused::Faults(vec![Fault::new("replaces", FaultCode::NotAllowed, words)]));
         }
         // Parked ones are not pending, and those that wait for another say nothing about the line.
         let oldest =

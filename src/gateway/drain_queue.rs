@@ -395,6 +395,13 @@ fn tell_outcome(seq: Seq, number: Option<u64>, ruling: &Ruling, customer: &[Stri
         (Status::AcceptedNoProof, _) => {
             error!(seq, invc_no, kra, "KRA has a sale and its proof could not be had")
         }
+        (Status::Parked, _) => error!(
+            seq,
+            invc_no,
+            kra,
+            attempts = ruling.attempts,
+            "a sale is set aside, its tries are spent: `etims-gateway queue show {seq}` says what can be done"
+        ),
         _ => warn!(seq, invc_no, kra, unsure_sends = ruling.unsure_sends, "a sale stays in the queue"),
     }
 }

@@ -15,7 +15,7 @@ use super::{
     DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts, SaleFacts, SaleRequest, SaleState,
     Waiting, parse_device_request, without_prefix,
 };
-use crate::fiscal::{KraDateTime, Label, Registration};
+use crate::fiscal::{Fault, FaultCode, KraDateTime, Label, Registration};
 use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Registry, Sale, StoreHealth};
 use crate::gateway::{Posted, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
@@ -201,6 +201,9 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             invoice_no: sale.invoice_no,
             proof: sale.proof.as_ref(),
             words: sale.words.as_ref(),
+            replaces: sale.invoice.replaces.as_ref().map(|old| without_prefix(old.as_str(), prefix)),
+            replaced_by: sale.replaced_by().map(|new| without_prefix(new, prefix)),
+            settled_as: sale.settled_as(),
             waiting,
         })
     }
@@ -291,6 +294,9 @@ const fn counts(queue: &crate::status::QueueSnapshot) -> QueueCounts {
 
 fn ledger_refusal(error: &LedgerError) -> Refusal {
     let (why, retry_after) = match error {
+        LedgerError::CannotReplace(why) => {
+            return Refusal::Faults(vec![Fault::new("replaces", FaultCode::NotAllowed, why)]);
+        }
         LedgerError::DiskLow => (Unavailable::DiskLow, LATER),
         LedgerError::Failed(why) => {
             error!(why, "the store failed");

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::sale_state::{SaleFacts, SaleState};
-use crate::fiscal::{DeviceIdentity, KraDateTime, Label, Registration};
+use crate::fiscal::{DeviceIdentity, KraDateTime, Label, Registration, TraderRef};
 use crate::gateway::ports::{DeviceNews, Event, Happened, Sale};
 use crate::queue::{Status, Words};
 use crate::status::Alert;
@@ -106,6 +106,9 @@ impl EventTold<'_> {
             invoice_no: sale.invoice_no,
             proof: sale.proof.as_ref(),
             words: sale.words.as_ref(),
+            replaces: sale.invoice.replaces.as_ref().map(TraderRef::as_str),
+            replaced_by: sale.replaced_by(),
+            settled_as: sale.settled_as(),
             waiting: None,
         })
         .in_full(accepted_at.unwrap_or(sale.invoice.confirmed_at), &sale.signature)

@@ -6,8 +6,8 @@ use crate::fiscal::{
     DeviceIdentity, KraDateTime, Label, Proof, Registration, base32, local_signature, qr_url,
     temporary_receipt_no,
 };
-use crate::queue::{Seq, Status, Words};
-use crate::status::{About, advice};
+use crate::queue::{Seq, Settlement, Status, Words};
+use crate::status::{About, advice, closed};
 
 /// What is known of a sale.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +36,12 @@ pub struct SaleFacts<'a> {
     pub proof: Option<&'a Proof>,
     /// KRA's last words about it, where it was refused or set aside.
     pub words: Option<&'a Words>,
+    /// The register's number of the refused sale that this one corrects.
+    pub replaces: Option<&'a str>,
+    /// The register's number of the sale that corrects this one.
+    pub replaced_by: Option<&'a str>,
+    /// As what a person closed it.
+    pub settled_as: Option<Settlement>,
     /// How it waits, while it is pending.
     pub waiting: Option<Waiting>,
 }
@@ -102,6 +108,12 @@ pub struct SaleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settled_as: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     repeat: Option<bool>,
@@ -160,6 +172,9 @@ impl SaleState {
             kra_message: None,
             result_cd: None,
             field: None,
+            replaces: facts.replaces.map(str::to_owned),
+            replaced_by: facts.replaced_by.map(str::to_owned),
+            settled_as: facts.settled_as.map(Settlement::word),
             advice: None,
             repeat: None,
             accepted_at: None,
@@ -173,7 +188,9 @@ impl SaleState {
             temporary_receipt_no: &self.temp_receipt_no,
             running_number: facts.running_number,
         };
-        Self { advice: advice(facts.status, about), ..self }
+        let closed =
+            || closed(facts.settled_as, facts.replaced_by).filter(|_| facts.status == Status::Settled);
+        Self { advice: advice(facts.status, about).or_else(closed), ..self }
     }
 
     fn signed(self, facts: &SaleFacts<'_>, proof: &Proof) -> Self {

@@ -1,6 +1,6 @@
 //! What people are told about a sale that has not gone the usual way: one wording for registers, alerts and technicians.
 
-use crate::queue::{Seq, Status};
+use crate::queue::{Seq, Settlement, Status};
 
 /// The sale that is spoken of.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +33,75 @@ pub fn advice(status: Status, about: About<'_>) -> Option<String> {
     }
 }
 
+/// What a technician can do about a document that stands like this: commands, each with what it does.
+pub fn commands(status: Status, in_doubt: bool, id: Seq) -> Vec<String> {
+    let line = |command: &str, does: &str| format!("etims-gateway queue {command}  # {does}");
+    let retry = |does: &str| line(&format!("retry {id}"), does);
+    let settle = |word: &str, does: &str| line(&format!("settle {id} --as {word} --reason TEXT"), does);
+    let park = || line(&format!("park {id} --reason TEXT"), "sets it aside; those behind it go on");
+    let elsewhere = || settle("elsewhere", "closes it: it was given to KRA in another way");
+    let not_accepted = || settle("not-accepted", "closes it: it is not in KRA's books and is not to be sent");
+    let accepted =
+        || settle("accepted", "closes it: KRA's portal shows it under the number it was sent with");
+    match (status, in_doubt) {
+        (Status::AcceptedNoProof, _) => {
+            vec![retry("asks KRA's books for its receipt now"), accepted(), elsewhere()]
+        }
+        (Status::Parked, _) => {
+            vec![
+                retry("sends it again, once the cause is put right"),
+                not_accepted(),
+                elsewhere(),
+                accepted(),
+            ]
+        }
+        (Status::Pending, true) => vec![
+            retry("asks KRA's books about it now"),
+            settle(
+                "accepted",
+                "only where KRA's books cannot be asked, or cannot prove that it is the same sale",
+            ),
+            settle("not-accepted", "the same"),
+        ],
+        (Status::Pending, false) => vec![line("retry --all", "ends every pause and hold: tries now"), park()],
+        (Status::Rejected, _) => vec![
+            retry("sends it again, where the cause was at KRA and is put right"),
+            not_accepted(),
+            elsewhere(),
+        ],
+        (Status::NotFiscal | Status::Settled | Status::Signed, _) => Vec::new(),
+    }
+}
+
+/// What a shop has to know of a sale that a person, or a correction, has closed.
+pub fn closed(settled_as: Option<Settlement>, replaced_by: Option<&str>) -> Option<String> {
+    if let Some(new) = replaced_by {
+        return Some(format!("The sale {new} was posted in its place: the slip of this one is not valid."));
+    }
+    let words = match settled_as? {
+        Settlement::Accepted => "A technician closed it: KRA has this sale, by what its books show.",
+        Settlement::Elsewhere => {
+            "A technician closed it: it was given to KRA in another way. Its slip is not a tax invoice."
+        }
+        Settlement::NotAccepted => {
+            "A technician closed it: KRA does not have it, and it is not sent. Its slip is not valid."
+        }
+    };
+    Some(words.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_closed_says_how() {
+        assert_eq!(closed(None, None), None);
+        assert!(closed(None, Some("B-1")).unwrap().contains("The sale B-1 was posted in its place"));
+        for settlement in Settlement::ALL {
+            assert!(closed(Some(settlement), None).unwrap().starts_with("A technician closed it: "));
+        }
+    }
 
     #[test]
     fn a_refused_sale_is_told_what_section_8_of_the_delivery_rules_lists() {

@@ -10,7 +10,7 @@ mod snapshot;
 mod surroundings;
 mod text;
 
-pub use advice::{About, advice};
+pub use advice::{About, advice, closed, commands};
 pub use alert_book::{AlertBook, AlertChange, AlertKey};
 pub use alerts::{Alert, alerts, alerts_one_by_one, degraded};
 pub use counters::{Counters, Posting};

@@ -77,6 +77,18 @@ pub(super) fn write_act(acted: &Acted, about: Option<(Seq, Seen)>) -> Vec<u8> {
     to_json(&ActBody { acted: ActedBody::of(acted), document: about.map(|(document, _)| document), seen })
 }
 
+/// The document that an act is about, and the act; `None`: it is about something else.
+pub(super) fn read_act_about(bytes: &[u8]) -> Option<(Seq, Acted)> {
+    #[derive(Deserialize)]
+    struct About {
+        #[serde(flatten)]
+        acted: ActedBody,
+        document: Seq,
+    }
+    let body: About = serde_json::from_slice(bytes).ok()?;
+    Some((body.document, body.acted.acted()))
+}
+
 pub(super) fn write_foreign(acted: &Acted, number: u64, trader_ref: Option<&str>) -> Vec<u8> {
     to_json(&ForeignBody { invoice_no: number, trader_ref, adopted_by: ActedBody::of(acted) })
 }

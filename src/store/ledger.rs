@@ -11,6 +11,7 @@ use super::hardware::Hardware;
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::refusals::Refusals;
 use super::registry::read_device;
+use super::replacing::why_not;
 use super::sale_body::write_sale;
 use super::secrets::Secrets;
 use super::wear::disk_facts;
@@ -168,7 +169,7 @@ impl JournalLedger {
         self.record_of(Kind::Bind, effect, bodies::write_bind(bound))
     }
 
-    fn outcome_record(&self, document: Seq, ruling: &Ruling, acted: Option<&Acted>) -> NewRecord {
+    pub(super) fn outcome_record(&self, document: Seq, ruling: &Ruling, acted: Option<&Acted>) -> NewRecord {
         let binding = match ruling.number {
             NumberFate::Kept => Binding::Keep,
             NumberFate::Released => Binding::Release,
@@ -234,7 +235,25 @@ impl Ledger for JournalLedger {
             body,
             signature: Some(signature),
         };
-        match self.commit(vec![record]).await?.into_iter().next() {
+        let mut records = vec![record];
+        let mut conditions = Vec::new();
+        if let Some(old) = &invoice.replaces {
+            let (outcome, condition) = self.replacement(old, &invoice.trader_ref).await?;
+            records.push(outcome);
+            conditions.push(condition);
+        }
+        let committed = match self.store.commit_if(records, conditions).await {
+            Err(CommitError::Changed { .. } | CommitError::NoSuchDocument { .. }) => {
+                // A technician, or another correction, was quicker.
+                let old = match &invoice.replaces {
+                    Some(old) => self.find(old.as_str()).await?,
+                    None => None,
+                };
+                return Err(LedgerError::CannotReplace(why_not(old.as_ref())));
+            }
+            committed => committed.map_err(commit_failed)?,
+        };
+        match committed.into_iter().next() {
             Some(Committed::New { seq, hash, .. }) => Ok(Acceptance::New(Box::new(Sale {
                 seq,
                 hash,

@@ -86,6 +86,7 @@ mod recovery;
 mod refusals;
 mod registry;
 mod reindex;
+mod replacing;
 mod replay;
 mod retention;
 mod retiring;
@@ -99,6 +100,7 @@ mod spares;
 mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
 mod store;
+mod story;
 mod timing;
 mod upkeep;
 mod verify;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{BHF_ID, Shop, TIN, eventually, on_both_wires};
 use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
-use crate::sale::{sale, sale_with};
+use crate::sale::sale;
 
 on_both_wires! {
     trouble_holds_the_queue,
@@ -172,26 +172,6 @@ fn refused_sale_is_set_aside(wire: Wire) {
     // Another register has nothing to do with it.
     assert_eq!(gateway.till().sell("OTHER")["attention"], json!(null));
     kra.books().expect_in_order(&["FIRST", "NEXT", "LATER", "LAST", "OTHER"]);
-}
-
-/// The corrected sale takes the place of the refused one, and of nothing else.
-#[test]
-#[ignore = "corrections of refused sales (replaces) are not built yet"]
-fn corrected_sale_closes_the_refusal() {
-    let kra = Kra::start(Wire::Json);
-    let shop = Shop::with(&kra);
-    let _gateway = shop.open_registered();
-    let till = shop.till();
-    till.sell("FIRST");
-    let args = json!({ "code": "910", "message": "Invalid custNm [<custNm>]" });
-    kra.fault(json!({ "fault": "result_cd", "count": 1, "function": SAVE, "args": args }));
-    till.post("/api/sales/?wait=20", &sale("BAD")).expect(422);
-    till.post("/api/sales/", &sale_with("WRONG", json!({ "replaces": "FIRST" }))).expect_field("replaces");
-    till.post("/api/sales/", &sale_with("GOOD", json!({ "replaces": "BAD" }))).expect(201);
-    till.post("/api/sales/", &sale_with("TWICE", json!({ "replaces": "BAD" }))).expect_field("replaces");
-    assert_eq!(till.queue()["rejected"], 0, "a replaced refusal is closed");
-    assert_eq!(till.get("/health/").expect(200)["status"], "healthy");
-    kra.books().expect_in_order(&["FIRST", "GOOD"]);
 }
 
 /// KRA refuses what it may have taken before: the number goes to nobody else until its books have been asked.

@@ -223,6 +223,9 @@ pub struct OpenRefusal {
 /// Why the ledger did not do what was asked. Nothing was accepted or recorded then.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
+    /// The sale that this one replaces is not one that KRA refused, for this reason.
+    #[error("the sale cannot be replaced: it {0}")]
+    CannotReplace(&'static str),
     /// The disk is nearly full.
     #[error("the disk is nearly full")]
     DiskLow,

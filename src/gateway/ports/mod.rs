@@ -10,6 +10,7 @@ mod receiver;
 mod registry;
 mod sale;
 mod store_health;
+mod story;
 
 pub use api_log::{ApiLog, LogPage};
 pub use authority::{About, Authority, Initialised};
@@ -21,3 +22,4 @@ pub use receiver::{Bookmarks, Delivery, Posted, Receiver};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
 pub use sale::{Acted, Bound, Sale};
 pub use store_health::{DiskFacts, StoreFacts, StoreHealth, StoreTiming, Wear};
+pub use story::{Came, Chapter, NumberThen, Stories, Told};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::fiscal::{Invoice, Proof};
-use crate::queue::{Seen, SentAs, Seq, Status, Words};
+use crate::fiscal::{Invoice, Proof, TraderRef};
+use crate::queue::{Seen, SentAs, Seq, Settlement, Status, Words};
 use crate::wire::FrozenRequest;
 
 /// A sale as it is kept.
@@ -52,16 +52,41 @@ pub struct Acted {
     pub who: String,
 }
 
+/// The word for a refused sale that a correction took the place of.
+const REPLACED: &str = "replaced";
+
+impl Acted {
+    /// A register posted this sale in the place of a refused one.
+    pub fn replaced_by(sale: &TraderRef) -> Self {
+        Self { act: REPLACED.to_owned(), reason: None, who: sale.to_string() }
+    }
+}
+
 impl Sale {
+    /// The register's number of the sale that took this one's place, where one did.
+    pub fn replaced_by(&self) -> Option<&str> {
+        self.acted.as_ref().filter(|acted| acted.act == REPLACED).map(|acted| acted.who.as_str())
+    }
+
+    /// As what a person closed it.
+    pub fn settled_as(&self) -> Option<Settlement> {
+        let acted = self.acted.as_ref().filter(|_| self.status == Status::Settled)?;
+        Settlement::from_word(acted.act.strip_prefix("settle-")?)
+    }
+
     /// KRA's last words about it with nothing in them of its customer, as journal and alerts may show them.
     pub fn words_without_customer(&self) -> Option<Words> {
         let words = self.words.clone()?;
+        Some(Words { message: self.without_customer(words.message), ..words })
+    }
+
+    /// The text with nothing in it of the sale's customer.
+    pub fn without_customer(&self, text: String) -> String {
         let customer = &self.invoice.customer;
         let tin = customer.tin.as_ref().map(ToString::to_string);
         let values = [tin, customer.name.clone(), customer.mobile.clone()].into_iter().flatten();
         let hidden = |text: String, value: String| text.replace(&value, "****");
-        let message = values.filter(|value| value.len() > 2).fold(words.message, hidden);
-        Some(Words { message, ..words })
+        values.filter(|value| value.len() > 2).fold(text, hidden)
     }
 
     /// How it stands: what a command about it has to say.

@@ -56,6 +56,9 @@ fn state(status: Status) -> SaleState {
         invoice_no: Some(42),
         proof: Some(&proof),
         words: Some(&words),
+        replaces: None,
+        replaced_by: None,
+        settled_as: None,
         waiting: Some(Waiting { position: 3, retry_after: 5, in_doubt: true, next_check: Some(time()) }),
     })
 }
