@@ -129,6 +129,7 @@ pub(super) fn sending_rules(settings: &Settings) -> SendingRules {
             backoff_initial: settings.delivery.backoff_initial,
             backoff_max: settings.delivery.backoff_max,
             probe_max: settings.delivery.probe_max,
+            max_attempts: settings.delivery.max_attempts,
             request_timeout: settings.kra.request_timeout,
         },
         format: format(settings),

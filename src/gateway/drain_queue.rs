@@ -11,8 +11,9 @@ use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, 
 use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
-use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, Words, compare};
+use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare};
 use crate::wire::Format;
+use crate::wire::result_code::attempts_allowed;
 use crate::wire::sale::{self, SaleBinding, TraderTexts};
 
 /// How long a stop waits for the answer to a request that is on the line.
@@ -96,7 +97,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 continue;
             }
             // What KRA said is written down first; anything else can wait for a person.
-            if !matches!(action, Action::Record(..))
+            if drain.can_wait(&action)
                 && let Some(asked) = orders.take()
             {
                 drain.put_off(&action);
@@ -112,7 +113,8 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
             let abortable = matches!(action, Action::Connect | Action::LookUp(..) | Action::Probe);
-            let interruptible = abortable || matches!(action, Action::WaitUntil(_));
+            let interruptible =
+                (abortable && drain.can_wait(&action)) || matches!(action, Action::WaitUntil(_));
             let sending = matches!(action, Action::Send(..));
             let work = self.carry_out(action, &view, &device, &key);
             tokio::pin!(work);
@@ -196,7 +198,11 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 if matches!(sent, Sent::Answered(_)) {
                     self.progress.contact(self.clock.wall_ms());
                 }
-                Event::Sent(sent)
+                let allowed = match &sent {
+                    Sent::Answered(Verdict::Unsure(words)) => attempts_allowed(words),
+                    _ => None,
+                };
+                Event::Sent(sent, allowed)
             }
             Action::WaitUntil(until) => {
                 let pause = until.map(|until| until.since(self.clock.moment()));

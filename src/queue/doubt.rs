@@ -30,12 +30,16 @@ pub struct Doubt {
 /// What an absence, once sure, leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Afterwards {
+    /// Its tries are spent: the next document goes ahead with its number.
+    GiveWay(Words),
     /// The last answer pointed to our configuration: hold, then the same bytes.
     Hold(Words),
     /// KRA refused a later send of it for good: set it aside.
     Reject(Words),
     /// The same bytes again.
     SendAgain,
+    /// It was sent in the place of one before it, and that one goes first again.
+    StepBack(Words),
     /// KRA refused a later send of it for now: let it step aside.
     StepAside(Words),
 }
@@ -44,7 +48,11 @@ impl Afterwards {
     /// KRA's words that led there; empty where there are none.
     pub fn words(&self) -> Words {
         match self {
-            Self::Hold(words) | Self::Reject(words) | Self::StepAside(words) => words.clone(),
+            Self::GiveWay(words)
+            | Self::Hold(words)
+            | Self::Reject(words)
+            | Self::StepAside(words)
+            | Self::StepBack(words) => words.clone(),
             Self::SendAgain => Words::default(),
         }
     }
@@ -81,7 +89,10 @@ impl Doubt {
     pub fn absence(&self, asked: Moment, request_timeout: Duration) -> Absence {
         let wait = match self.afterwards {
             Afterwards::Hold(_) | Afterwards::SendAgain => request_timeout,
-            Afterwards::Reject(_) | Afterwards::StepAside(_) => request_timeout.saturating_mul(2),
+            Afterwards::GiveWay(_)
+            | Afterwards::Reject(_)
+            | Afterwards::StepAside(_)
+            | Afterwards::StepBack(_) => request_timeout.saturating_mul(2),
         };
         let sure_from = self.last_sent.after(wait);
         if asked >= sure_from { Absence::Sure } else { Absence::Until(sure_from) }

@@ -16,8 +16,12 @@ mod answers;
 mod commands;
 mod look_ups;
 mod messages;
+mod spent;
 #[cfg(test)]
 mod tests;
+
+use answers::Standing;
+use spent::{Counting, Spent};
 
 pub use commands::{Act, Subject};
 pub use messages::{Action, Event, LookUp, NumberFate, Policy, Ruling, View, Waiting};
@@ -66,8 +70,10 @@ enum Doing {
     AskingForProof(Seq),
     Binding(Waiting, u64),
     Connecting(Waiting),
+    Counting(Box<Counting>),
     Nothing,
     Probing,
+    ProbingBefore(Waiting),
     Recording(Option<(Waiting, u64)>),
     Sending(Waiting, u64),
 }
@@ -91,6 +97,12 @@ pub struct Drain {
     alike: Alike,
     /// BIND is on disk and nothing was sent under it since.
     unsent: Option<Seq>,
+    /// A document whose tries are spent, set back for the next one.
+    spent: Option<Spent>,
+    /// Documents that went ahead of it and met the same trouble.
+    in_vain: Vec<Seq>,
+    /// KRA answered a probe just before what is being sent.
+    probed_well: bool,
     lost_in_a_row: u32,
     /// How often KRA was found away since a request last came through whole.
     away: u32,
@@ -121,6 +133,9 @@ impl Drain {
             aside: BTreeMap::new(),
             alike: Alike::default(),
             unsent: None,
+            spent: None,
+            in_vain: Vec::new(),
+            probed_well: false,
             lost_in_a_row: 0,
             away: 0,
             failed_look_ups: 0,
@@ -172,7 +187,8 @@ impl Drain {
 
     /// Those who have stepped aside and are not yet due again.
     pub fn aside(&self, now: Moment) -> Vec<Seq> {
-        self.aside.iter().filter(|(_, until)| now < **until).map(|(document, _)| *document).collect()
+        let due = |(document, until): (&Seq, &Moment)| (now < *until).then_some(*document);
+        self.aside.iter().filter_map(due).chain(self.passed_over()).collect()
     }
 
     /// Takes one event and says what to do next.
@@ -195,8 +211,24 @@ impl Drain {
                 self.unreachable(now, unreachable, dice);
                 self.rest(now, view)
             }
-            (Event::Sent(sent), Doing::Sending(waiting, number)) => {
-                self.sent(now, sent, (waiting, number), view, dice)
+            (Event::Sent(sent, allowed), Doing::Sending(waiting, number)) => {
+                self.sent(now, (sent, allowed), Standing { waiting, number }, view, dice)
+            }
+            (Event::Probed(probed), Doing::Counting(counting)) => self.counted(now, *counting, probed, dice),
+            // The probe was broken off: the send is in doubt, and no try.
+            (_, Doing::Counting(counting)) => {
+                let words = Words { message: "broken off".to_owned(), ..Words::default() };
+                self.counted(now, *counting, Probed::Down(words), dice)
+            }
+            (Event::Probed(probed), Doing::ProbingBefore(waiting)) => {
+                let well = probed == Probed::Up;
+                self.probed(now, probed, dice);
+                if !well {
+                    return self.rest(now, view);
+                }
+                self.probed_well = true;
+                self.doing = Doing::Connecting(waiting);
+                Action::Connect
             }
             (Event::LookedUp(look_up), Doing::AskingForProof(document)) => {
                 match self.look_up_came_through(now, look_up, dice) {
@@ -234,6 +266,9 @@ impl Drain {
 
     /// Nothing is under way: what comes next?
     fn rest(&mut self, now: Moment, view: &View) -> Action {
+        if let Some(action) = self.settle_spent() {
+            return action;
+        }
         if let Line::Open { probe_at } = self.line {
             return self.at(now, probe_at, Doing::Probing, Action::Probe);
         }
@@ -252,7 +287,14 @@ impl Drain {
         }
         self.not_before = self.not_before.filter(|moment| now < *moment);
         let next_aside = self.aside.values().min().copied();
-        let Some(head) = view.head else { return Action::WaitUntil(next_aside) };
+        let Some(head) = view.head else {
+            if self.set_back().is_some() {
+                // Nobody is left to go ahead of it.
+                self.take_back(None);
+                return Action::WaitUntil(Some(now));
+            }
+            return Action::WaitUntil(next_aside);
+        };
         if let Some(until) = self.not_before {
             return Action::WaitUntil(Some(until));
         }
@@ -273,10 +315,7 @@ impl Drain {
             );
         }
         match self.series {
-            Series::Proven => {
-                self.doing = Doing::Connecting(head);
-                Action::Connect
-            }
+            Series::Proven => self.connect(head),
             Series::AskingNext | Series::Unproven => {
                 self.series = Series::AskingNext;
                 self.doing = Doing::AskingAboutSeries;
@@ -296,6 +335,17 @@ impl Drain {
         self.asked_at = now;
         self.doing = doing;
         action
+    }
+
+    /// What was tried before is tried again only while KRA answers a probe: so a try counts against the right one.
+    fn connect(&mut self, waiting: Waiting) -> Action {
+        if waiting.attempts > 0 || waiting.unsure_sends > 0 {
+            self.doing = Doing::ProbingBefore(waiting);
+            return Action::Probe;
+        }
+        self.probed_well = false;
+        self.doing = Doing::Connecting(waiting);
+        Action::Connect
     }
 
     fn send(&mut self, now: Moment, waiting: Waiting, number: u64) -> Action {
@@ -374,6 +424,7 @@ impl Drain {
     fn retry_now(&mut self, now: Moment) {
         self.line.returned(now);
         self.not_before = None;
+        self.take_back(None);
         self.aside.clear();
         if let Some(hold) = &mut self.hold {
             hold.until = now;

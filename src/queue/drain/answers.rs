@@ -17,13 +17,17 @@ impl Drain {
     pub(super) fn sent(
         &mut self,
         now: Moment,
-        sent: Sent,
-        (waiting, number): (Waiting, u64),
+        (sent, allowed): (Sent, Option<u32>),
+        standing: Standing,
         view: &View,
         dice: Dice,
     ) -> Action {
+        let Standing { waiting, number } = standing;
         let verdict = match sent {
-            Sent::Not(unreachable) => return self.not_sent(now, unreachable, waiting, view, dice),
+            Sent::Not(unreachable) => {
+                self.probed_well = false;
+                return self.not_sent(now, unreachable, waiting, view, dice);
+            }
             Sent::InDoubt(words) => Verdict::Unsure(words),
             Sent::Answered(verdict) => {
                 self.away = 0;
@@ -37,16 +41,26 @@ impl Drain {
         if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_) | Verdict::UnsureConfig(_)) {
             self.hold = None;
         }
-        let standing = Standing { waiting, number };
+        let well = std::mem::take(&mut self.probed_well);
         match verdict {
             Verdict::Accepted(proof) => {
                 self.alike.accepted();
-                let fresh = |next: &Waiting| next.bound.is_none() && self.series == Series::Proven;
+                self.canary_answered(waiting.document);
+                let fresh = |next: &Waiting| {
+                    let untried = next.bound.is_none() && next.attempts == 0;
+                    untried && self.series == Series::Proven && self.spent.is_none()
+                };
                 let next = view.after.filter(fresh).map(|next| (next, number + 1));
                 self.record_and_bind(waiting.document, standing.accepted(proof, false), next)
             }
-            Verdict::AcceptedWithoutProof(words) => self.accepted_without_proof(now, &standing, words),
-            Verdict::Unsure(words) => self.in_doubt(now, &standing, words, 1),
+            Verdict::AcceptedWithoutProof(words) => {
+                self.canary_answered(waiting.document);
+                self.accepted_without_proof(now, &standing, words)
+            }
+            Verdict::Unsure(words) => {
+                self.probed_well = well;
+                self.unsure(now, standing, words, allowed, dice)
+            }
             Verdict::UnsureConfig(words) => {
                 let action = self.in_doubt(now, &standing, words.clone(), 1);
                 if let Some(doubt) = &mut self.doubt {
@@ -67,11 +81,7 @@ impl Drain {
                 self.definite_for_now(now, &standing, words, 0)
             }
             Verdict::Duplicate(words) => self.in_doubt_by_contradiction(now, &standing, words),
-            Verdict::Odd(words) => {
-                let pause = self.own_pause(waiting.attempts, dice);
-                self.not_before = Some(now.after(self.policy.backoff_initial + pause));
-                self.definite_for_now(now, &standing, words, 1)
-            }
+            Verdict::Odd(words) => self.odd(now, &standing, words, view, dice),
             Verdict::OutOfSequence { expected, found, words } => {
                 // KRA may leave out what it found: that is what we sent.
                 let ours = found == number || found == 0;
@@ -84,12 +94,18 @@ impl Drain {
                 }
                 self.definite_for_now(now, &standing, words, 0)
             }
-            Verdict::Refused(words) => self.definite(now, &standing, Afterwards::Reject(words), dice),
-            Verdict::Wait(words) => self.definite(now, &standing, Afterwards::StepAside(words), dice),
+            Verdict::Refused(words) => {
+                self.canary_answered(waiting.document);
+                self.definite(now, &standing, Afterwards::Reject(words), dice)
+            }
+            Verdict::Wait(words) => {
+                self.canary_answered(waiting.document);
+                self.definite(now, &standing, Afterwards::StepAside(words), dice)
+            }
         }
     }
 
-    fn own_pause(&self, tries: u32, dice: Dice) -> Duration {
+    pub(super) fn own_pause(&self, tries: u32, dice: Dice) -> Duration {
         backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, tries, dice)
     }
 
@@ -114,12 +130,18 @@ impl Drain {
     }
 
     /// It may be in. The number and the bytes stay; KRA's books are asked.
-    fn in_doubt(&mut self, now: Moment, standing: &Standing, words: Words, unsure_sends: u32) -> Action {
+    pub(super) fn in_doubt(
+        &mut self,
+        now: Moment,
+        standing: &Standing,
+        words: Words,
+        unsure_sends: u32,
+    ) -> Action {
         self.doubt_about(now, standing);
         self.record(standing.waiting.document, standing.pending(words, 0, unsure_sends))
     }
 
-    fn doubt_about(&mut self, now: Moment, standing: &Standing) {
+    pub(super) fn doubt_about(&mut self, now: Moment, standing: &Standing) {
         let document = standing.waiting.document;
         match &mut self.doubt {
             Some(doubt) if doubt.document == document => {
@@ -160,7 +182,13 @@ impl Drain {
 
     /// A definite answer that leaves the document waiting. Without an unsure send its number is free again: it is
     /// bound anew at the next try, and BIND without outcome keeps meaning doubt.
-    fn definite_for_now(&mut self, now: Moment, standing: &Standing, words: Words, attempts: u32) -> Action {
+    pub(super) fn definite_for_now(
+        &mut self,
+        now: Moment,
+        standing: &Standing,
+        words: Words,
+        attempts: u32,
+    ) -> Action {
         let pending = standing.pending(words, attempts, 0);
         if standing.waiting.unsure_sends == 0 {
             let ruling = Ruling { number: NumberFate::Released, ..pending };
@@ -202,7 +230,13 @@ impl Drain {
                 }
                 (if fate == Fate::Spared { Status::Pending } else { Status::Rejected }, 0)
             }
-            Afterwards::Hold(_) | Afterwards::SendAgain => (Status::Pending, 0),
+            Afterwards::GiveWay(_)
+            | Afterwards::Hold(_)
+            | Afterwards::SendAgain
+            | Afterwards::StepBack(_) => (Status::Pending, 0),
+            Afterwards::StepAside(_) if attempts.saturating_add(1) >= self.policy.max_attempts => {
+                (Status::Parked, 1)
+            }
             Afterwards::StepAside(_) => {
                 let pause = self.own_pause(attempts, dice) + self.policy.backoff_initial;
                 self.aside.insert(document, now.after(pause));
@@ -215,6 +249,7 @@ impl Drain {
 }
 
 /// The document in hand and the number it is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Standing {
     pub(super) waiting: Waiting,
     pub(super) number: u64,

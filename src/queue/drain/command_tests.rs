@@ -13,6 +13,7 @@ fn drain() -> Drain {
         backoff_initial: Duration::from_secs(1),
         backoff_max: MINUTE,
         probe_max: MINUTE,
+        max_attempts: 12,
         request_timeout: Duration::from_secs(120),
     };
     Drain::new(policy, Moment(0))

@@ -35,6 +35,11 @@ impl Drain {
         }
     }
 
+    /// Whether the action that was asked for last can wait for a person's command: what KRA said is written down first.
+    pub const fn can_wait(&self, action: &Action) -> bool {
+        !matches!(action, Action::Record(..)) && !matches!(self.doing, Doing::Counting(_))
+    }
+
     /// The action that was asked for last is not carried out now: something else comes first.
     pub fn put_off(&mut self, action: &Action) {
         if let (Action::Send(document, _), Doing::Sending(waiting, _)) = (action, &self.doing)
@@ -116,6 +121,7 @@ impl Drain {
             Command::Park(document, _) | Command::Settle(document, ..) => self.gone(*document),
             Command::Retry(document, seen) => {
                 self.aside.remove(document);
+                self.take_back(Some(*document));
                 self.not_before = None;
                 if seen.status == Status::AcceptedNoProof {
                     self.proof_wanted = seen.invoice_no.map(|number| (*document, number));
@@ -133,6 +139,7 @@ impl Drain {
     /// This document is no longer the machine's business.
     fn gone(&mut self, document: Seq) {
         self.aside.remove(&document);
+        self.take_back(Some(document));
         if self.unsent == Some(document) {
             self.unsent = None;
         }

@@ -1,6 +1,7 @@
 //! What KRA's books lead to: a doubt settled, the series proven, or stopped.
 
 use super::answers::Standing;
+use super::spent::others_wait;
 use super::{
     Absence, Action, Afterwards, Dice, Doing, Doubt, Drain, LookUp, Moment, NumberFate, Ruling, Seq, Series,
     Status, View, Waiting, Words, backoff,
@@ -158,6 +159,14 @@ impl Drain {
                 self.record(standing.waiting.document, standing.pending(words, 0, 1))
             }
             Afterwards::SendAgain => self.send_again(now, doubt, standing, view),
+            Afterwards::GiveWay(words) if others_wait(view, standing.waiting.document) => {
+                self.give_way(standing, words, 0)
+            }
+            Afterwards::GiveWay(words) => {
+                // Nobody is behind it: it is tried as long as that is so.
+                doubt.afterwards = Afterwards::GiveWay(words);
+                self.send_again(now, doubt, standing, view)
+            }
             afterwards => self.set_aside(now, standing, &afterwards, dice),
         }
     }
@@ -173,8 +182,7 @@ impl Drain {
             return Action::LookUp(view.next_number - 1, None);
         }
         self.series = Series::Proven;
-        self.doing = Doing::Connecting(Waiting { bound: Some(standing.number), ..standing.waiting });
-        Action::Connect
+        self.connect(Waiting { bound: Some(standing.number), ..standing.waiting })
     }
 
     /// This server has no look-up: the same bytes again, and "it is taken" then means that it was in.
@@ -204,13 +212,23 @@ impl Drain {
                 self.hold_for(now, false, words, dice);
                 self.keep_doubt(now, doubt, view)
             }
+            Afterwards::GiveWay(words) if !others_wait(view, standing.waiting.document) => {
+                doubt.afterwards = Afterwards::GiveWay(words);
+                self.send_again(now, doubt, standing, view)
+            }
+            Afterwards::GiveWay(_) => {
+                let why = format!(
+                    "the tries of the sale under number {number} are spent, and this server does not say whether it is in"
+                );
+                self.stop_in_doubt(now, doubt, why, view)
+            }
             Afterwards::Reject(_) | Afterwards::StepAside(_) => {
                 let why = format!(
                     "number {number} was refused after an answer was lost, and this server shows no invoices"
                 );
                 self.stop_in_doubt(now, doubt, why, view)
             }
-            Afterwards::SendAgain => {
+            Afterwards::SendAgain | Afterwards::StepBack(_) => {
                 self.series = Series::Proven;
                 self.send_again(now, doubt, standing, view)
             }

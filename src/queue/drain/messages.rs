@@ -14,6 +14,8 @@ pub struct Policy {
     pub backoff_max: Duration,
     /// Longest pause between two probes.
     pub probe_max: Duration,
+    /// Tries of a document that count, before the next one is sent in its place.
+    pub max_attempts: u32,
     /// How long a request may take; what is still unanswered then may yet land.
     pub request_timeout: Duration,
 }
@@ -67,8 +69,8 @@ pub enum Event {
     RecordedAndBound,
     /// A person wants the next try now.
     RetryNow,
-    /// A send came back.
-    Sent(Sent),
+    /// A send came back; with it, how many tries KRA's code allows, where it says so.
+    Sent(Sent, Option<u32>),
     /// No connection could be had; nothing was sent.
     Unreachable(Unreachable),
     /// Start, a new document, or the time that was waited for.

@@ -1,0 +1,188 @@
+//! Single ways through the machine.
+
+use std::time::Duration;
+
+use super::kra::{Mood, Whose};
+use super::world::World;
+use super::{TIMEOUT, words};
+use crate::queue::drain::{Action, Event, LookUp};
+use crate::queue::{Busy, Dice, Moment, Sent, Status, Verdict};
+
+/// Runs the machine from a start with this log and these moods until it waits or stops, and gives its actions.
+fn actions(world: &mut World, moods: &[Mood]) -> Vec<Action> {
+    let mut event = Event::Woken;
+    let mut seen = Vec::new();
+    for mood in moods {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(0));
+        seen.push(action.clone());
+        event = world.carry_out(action, *mood, 1);
+    }
+    seen
+}
+
+#[test]
+fn both_ends_of_the_series_are_looked_at_before_the_first_send() {
+    let mut world = World::new(1);
+    world.log.next_number = 8;
+    world.kra.books = (90..97).map(Whose::Ours).collect();
+    world.log.last = Some((7, world.kra.signature(7)));
+    let seen = actions(&mut world, &[Mood::Answers; 6]);
+    assert_eq!(
+        seen[..4],
+        [Action::LookUp(8, None), Action::LookUp(7, None), Action::Connect, Action::Bind(1, 8)]
+    );
+    assert_eq!(seen[4], Action::Send(1, 8));
+}
+
+#[test]
+fn a_series_that_somebody_else_uses_stops_before_anything_is_sent() {
+    // A restored backup: KRA is further than our log.
+    let mut world = World::new(1);
+    world.log.next_number = 2;
+    world.kra.books = (90..93).map(Whose::Ours).collect();
+    world.log.last = Some((1, world.kra.signature(1)));
+    let seen = actions(&mut world, &[Mood::Answers; 4]);
+    assert!(!seen.iter().any(|action| matches!(action, Action::Send(..) | Action::Bind(..))), "{seen:?}");
+    assert_eq!(world.drain.stopped().unwrap().number, 2);
+
+    // Another log: the number before ours is not the one that we know.
+    let mut world = World::new(1);
+    world.log.next_number = 2;
+    world.log.last = Some((1, "ANOTHERSIGNATURE".to_owned()));
+    world.kra.books = vec![Whose::Ours(90)];
+    let seen = actions(&mut world, &[Mood::Answers; 4]);
+    assert!(!seen.iter().any(|action| matches!(action, Action::Send(..) | Action::Bind(..))), "{seen:?}");
+    assert_eq!(world.drain.stopped().unwrap().number, 1);
+}
+
+#[test]
+fn an_outage_binds_nothing_and_uses_no_attempts() {
+    let mut world = World::new(3);
+    let mut event = Event::Woken;
+    for step in 0..200 {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(step));
+        assert!(!matches!(action, Action::Send(..) | Action::Bind(..)), "{action:?}");
+        event = world.carry_out(action, Mood::Away, step);
+    }
+    assert!(world.log.kept.iter().all(|kept| kept.attempts == 0 && kept.bound.is_none()));
+    assert!(!world.drain.flows());
+}
+
+#[test]
+fn an_absence_counts_only_once_the_request_can_no_longer_land() {
+    let mut world = World::new(1);
+    // Asked for the number, sent, lost: the look-up at once says absent; nothing is sent before the time-out.
+    let seen = actions(
+        &mut world,
+        &[
+            Mood::Answers,
+            Mood::Answers,
+            Mood::Answers,
+            Mood::LosesRequest,
+            Mood::Answers,
+            Mood::Answers,
+            Mood::Answers,
+        ],
+    );
+    let Action::WaitUntil(Some(until)) = seen[6] else { panic!("{seen:?}") };
+    assert_eq!(until, Moment(TIMEOUT.as_millis().try_into().unwrap()));
+    assert_eq!(
+        actions(&mut world, &[Mood::Answers; 4]),
+        [Action::LookUp(1, Some(1)), Action::Probe, Action::Connect, Action::Send(1, 1)]
+    );
+}
+
+/// Runs until the sale is sent, answered with this verdict; gives the world and what came after.
+fn after_answer(verdict: Verdict, then: &[Event]) -> (World, Vec<Action>) {
+    let mut world = World::new(1);
+    let mut seen = Vec::new();
+    let mut events = vec![Event::Woken, Event::LookedUp(LookUp::Absent), Event::Connected, Event::Bound];
+    events.push(Event::Sent(Sent::Answered(verdict), None));
+    events.extend_from_slice(then);
+    for event in events {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(0));
+        if let Action::Bind(document, number) = action {
+            world.log.bind(document, number);
+        }
+        if let Action::Record(document, ruling, _) = &action {
+            world.log.record(*document, ruling);
+        }
+        if let Action::WaitUntil(Some(until)) = action {
+            world.now = until.max(world.now);
+        }
+        seen.push(action);
+    }
+    (world, seen)
+}
+
+#[test]
+fn what_kra_called_accepted_is_never_sent_again() {
+    let accepted = || Verdict::AcceptedWithoutProof(words("four of five"));
+    let missing = || Event::LookedUp(LookUp::Missing(words("404")));
+    let (world, seen) =
+        after_answer(accepted(), &[Event::Recorded, missing(), Event::Woken, missing(), Event::Recorded]);
+    assert_eq!(world.log.kept[0].status, Status::AcceptedNoProof, "{seen:?}");
+    assert_eq!(world.log.next_number, 2, "its number is used");
+
+    let absent = || Event::LookedUp(LookUp::Absent);
+    let (world, seen) =
+        after_answer(accepted(), &[Event::Recorded, absent(), Event::Woken, absent(), Event::Woken]);
+    assert!(world.drain.stopped().is_some(), "{seen:?}");
+    assert_eq!(seen.iter().filter(|action| matches!(action, Action::Send(..))).count(), 1);
+}
+
+#[test]
+fn a_wish_to_be_left_alone_is_granted_to_the_second() {
+    let told = Duration::from_secs(3600);
+    let busy = Verdict::Busy(Busy { words: words("429"), told: Some(told), floor: None });
+    let (_, seen) = after_answer(busy, &[Event::Recorded]);
+    assert_eq!(seen.last(), Some(&Action::WaitUntil(Some(Moment(0).after(told)))));
+}
+
+#[test]
+fn a_refused_look_up_holds_and_a_quota_waits() {
+    let mut world = World::new(1);
+    let view = world.log.view(&world.drain, world.now);
+    assert_eq!(world.drain.step(world.now, Event::Woken, &view, Dice(0)), Action::LookUp(1, None));
+    let refused = Event::LookedUp(LookUp::Refused(words("901")));
+    let action = world.drain.step(world.now, refused, &view, Dice(0));
+    assert!(matches!(action, Action::WaitUntil(Some(_))), "{action:?}");
+    assert!(world.drain.hold().is_some_and(|hold| hold.device));
+
+    let mut world = World::new(1);
+    world.drain.step(world.now, Event::Woken, &view, Dice(0));
+    let quarter = Duration::from_secs(900);
+    let busy = Busy { words: words("990"), told: None, floor: Some(quarter) };
+    let action = world.drain.step(world.now, Event::LookedUp(LookUp::Busy(busy)), &view, Dice(0));
+    assert_eq!(action, Action::WaitUntil(Some(Moment(0).after(quarter))));
+}
+
+#[test]
+fn many_refused_alike_are_spared_until_a_canary_is_taken() {
+    let mut world = World::new(8);
+    let mut event = Event::Woken;
+    let mut step = |world: &mut World, mood: Mood| {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, std::mem::replace(&mut event, Event::Woken), &view, Dice(0));
+        event = world.carry_out(action, mood, 1);
+    };
+    let count =
+        |world: &World, status: Status| world.log.kept.iter().filter(|kept| kept.status == status).count();
+    // Two hours of refusals, a sale at a time at most.
+    while world.now < Moment(2 * 3_600_000) {
+        step(&mut world, Mood::RefusesForGood);
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!((count(&world, Status::Rejected), count(&world, Status::Pending)), (5, 3));
+    assert!(world.drain.hold().is_some_and(|hold| hold.words.message.contains("alike")));
+    // What was wrong is put right at KRA: the next canary is taken, and all behind it.
+    while world.now < Moment(3 * 3_600_000) && count(&world, Status::Pending) > 0 {
+        step(&mut world, Mood::Answers);
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!((count(&world, Status::Rejected), count(&world, Status::Signed)), (5, 3));
+    assert_eq!(world.drain.hold(), None);
+}
