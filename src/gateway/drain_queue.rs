@@ -9,6 +9,7 @@ use tracing::{debug, error, info, warn};
 use super::operator::Orders;
 use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
+use super::sale_time::{Accepted, SaleTime};
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
 use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare};
@@ -65,6 +66,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     ) -> Result<(), LedgerError> {
         tokio::pin!(stop);
         let mut drain = Drain::new(self.rules.policy, self.clock.moment());
+        drain.recall(self.clock.moment(), &self.ledger.latest_refusals().await?);
         let mut event = Event::Woken;
         loop {
             let Device::Active(device, _) = self.ledger.device() else {
@@ -154,7 +156,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         Ok(match action {
             Action::Bind(document, number) => {
                 let sale = self.ledger.unfinished(document).await?;
-                self.ledger.bind(document, self.freeze(&sale, number)).await?;
+                self.ledger.bind(document, self.freeze(&sale, number).await?).await?;
                 Event::Bound
             }
             Action::Connect => match self.authority.connect().await {
@@ -240,7 +242,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let next = match next {
             Some((seq, number)) if self.authority.stands().await => {
                 let sale = self.ledger.unfinished(seq).await?;
-                Some((seq, self.freeze(&sale, number)))
+                Some((seq, self.freeze(&sale, number).await?))
             }
             _ => None,
         };
@@ -277,9 +279,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     }
 
     /// The exact bytes that a sale is sent as under this number.
-    pub(super) fn freeze(&self, sale: &Sale, number: u64) -> Bound {
+    pub(super) async fn freeze(&self, sale: &Sale, number: u64) -> Result<Bound, LedgerError> {
         let now = self.clock.kra_now();
-        let sold_at = self.sold_at(sale, now);
+        let sold_at = self.sold_at(sale, now).await?;
         let confirmed_at = if self.rules.time_of_sending { now } else { sold_at };
         let registration = self.ledger.device();
         let registered = registration.registration();
@@ -306,24 +308,32 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             trader: &trader,
         };
         let request = sale::encode(self.rules.format, &sale.invoice, &binding);
-        Bound { sent_as: SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at }, request }
+        let sent_as = SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at };
+        Ok(Bound { sent_as, request })
     }
 
-    /// When it was sold, as KRA may be told: no date in the future is ever sent, it would only hold the queue.
-    fn sold_at(&self, sale: &Sale, now: KraDateTime) -> KraDateTime {
+    /// When it was sold, as KRA may be told.
+    async fn sold_at(&self, sale: &Sale, now: KraDateTime) -> Result<KraDateTime, LedgerError> {
         let told = sale.invoice.confirmed_at;
-        if !self.clock.synchronised() {
-            return told;
+        let accepted = if !sale.clock_doubtful {
+            Accepted::Surely
+        } else if sale.time_can_be_mended {
+            Accepted::Ago(sale.age)
+        } else {
+            let (earliest, latest) = self.ledger.sure_times_around(sale.seq).await?;
+            let time = |millis: i64| KraDateTime::from_unix(millis.div_euclid(1000));
+            Accepted::Between(earliest.and_then(time), latest.and_then(time))
+        };
+        let time = SaleTime { told, source: sale.invoice.confirmed_by, accepted };
+        let for_kra = time.for_kra(self.clock.synchronised().then_some(now));
+        if told > for_kra && sale.invoice.confirmed_by != TimeSource::Gateway {
+            warn!(
+                seq = sale.seq,
+                confirmed_at = %told,
+                "a sale's time lies in the future: KRA is told the present; set the register's clock"
+            );
         }
-        if sale.invoice.confirmed_by == TimeSource::Gateway && sale.time_can_be_mended {
-            let age = i64::try_from(sale.age.as_secs()).unwrap_or(i64::MAX);
-            return KraDateTime::from_unix(now.unix().saturating_sub(age)).unwrap_or(now);
-        }
-        if told > now {
-            warn!(seq = sale.seq, confirmed_at = %told, "a sale's time lies in the future: KRA is told the present");
-            return now;
-        }
-        told
+        Ok(for_kra)
     }
 
     /// At a stop: an answer that still came is recorded, a number that nothing was sent under is freed; nothing new is

@@ -12,6 +12,7 @@ mod raise_alerts;
 mod redelivery;
 mod register_device;
 mod registrar;
+mod sale_time;
 mod send_events;
 mod series;
 mod watch_health;

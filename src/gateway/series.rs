@@ -108,7 +108,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                         {
                             // What was sent under it is not known here: this is how this gateway would have sent it.
                             let sale = self.ledger.unfinished(*document).await?;
-                            Some(self.freeze(&sale, *number))
+                            Some(self.freeze(&sale, *number).await?)
                         }
                         _ => None,
                     };

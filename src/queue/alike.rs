@@ -46,6 +46,11 @@ impl Alike {
         if self.documents.len() == ENOUGH { Fate::SetAsideAndPause } else { Fate::SetAside }
     }
 
+    /// So many were refused alike that the next ones are spared.
+    pub(super) fn is_enough(&self) -> bool {
+        self.documents.len() >= ENOUGH
+    }
+
     /// KRA accepted a sale.
     pub(super) fn accepted(&mut self) {
         *self = Self::default();

@@ -147,6 +147,17 @@ impl Drain {
         }
     }
 
+    /// At a start: the sales that KRA refused since it last accepted one, in the order in which it did. What was refused
+    /// alike before the start is not forgotten by it.
+    pub fn recall(&mut self, now: Moment, refusals: &[(Seq, Words)]) {
+        for (document, words) in refusals {
+            self.alike.refused(*document, words);
+        }
+        if let Some((_, words)) = refusals.last().filter(|_| self.alike.is_enough()) {
+            self.pause_for_canary(now, words);
+        }
+    }
+
     /// The line to KRA.
     pub const fn line(&self) -> Line {
         self.line
@@ -185,10 +196,12 @@ impl Drain {
         self.no_look_up
     }
 
-    /// Those who have stepped aside and are not yet due again.
+    /// Those who have stepped aside and are not yet due again, ascending.
     pub fn aside(&self, now: Moment) -> Vec<Seq> {
         let due = |(document, until): (&Seq, &Moment)| (now < *until).then_some(*document);
-        self.aside.iter().filter_map(due).chain(self.passed_over()).collect()
+        let mut aside: Vec<Seq> = self.aside.iter().filter_map(due).chain(self.passed_over()).collect();
+        aside.sort_unstable();
+        aside
     }
 
     /// Takes one event and says what to do next.

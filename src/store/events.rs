@@ -150,6 +150,7 @@ impl Reader {
             signature,
             accepted_ms: record.stamp.wall_ms,
             age: age(&record.stamp, &moved.stamp),
+            clock_doubtful: !record.stamp.synchronised,
             time_can_be_mended: false,
             content: *content,
             invoice: read_sale(&record.body).map_err(|error| body_failed(document, &error))?,

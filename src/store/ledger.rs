@@ -25,7 +25,7 @@ use crate::gateway::ports::{
 };
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{NumberFate, Ruling, Subject, View};
-use crate::queue::{Seen, Seq, Status};
+use crate::queue::{Seen, Seq, Status, Words};
 
 /// The ledger and registry over one store.
 #[derive(Debug)]
@@ -260,6 +260,7 @@ impl Ledger for JournalLedger {
                 signature,
                 accepted_ms: stamp.wall_ms,
                 age: Duration::ZERO,
+                clock_doubtful: !stamp.synchronised,
                 time_can_be_mended: !stamp.synchronised,
                 content,
                 invoice,
@@ -348,6 +349,14 @@ impl Ledger for JournalLedger {
             tracing::warn!(seq = document, %error, "a refused sale cannot be read back");
         }
         Ok(())
+    }
+
+    async fn sure_times_around(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {
+        self.reading(move |reader| reader.sure_times_around(document)).await
+    }
+
+    async fn latest_refusals(&self) -> Result<Vec<(Seq, Words)>, LedgerError> {
+        self.reading(Reader::latest_refusals).await
     }
 
     async fn subject(&self, document: Seq) -> Result<Option<Subject>, LedgerError> {

@@ -8,7 +8,10 @@ use super::{Binding, Effect, Entry, Kind, Located, ReadError, Record, Stamp, Sto
 use crate::fiscal::temporary_receipt_no;
 use crate::gateway::ports::{LedgerError, OpenRefusal, Sale};
 use crate::queue::drain::{Subject, View, Waiting};
-use crate::queue::{Seen, Seq, Status};
+use crate::queue::{Seen, Seq, Status, Words};
+
+/// Refused sales that are looked at to see whether they were refused alike.
+const REFUSALS: usize = 32;
 
 /// Records of one step backwards.
 const PAGE: usize = 256;
@@ -38,6 +41,7 @@ impl Reader {
             })?,
             accepted_ms: entry.accepted.wall_ms,
             age: age(&entry.accepted, &self.now),
+            clock_doubtful: !entry.accepted.synchronised,
             time_can_be_mended: !entry.accepted.synchronised && entry.accepted.boot == self.now.boot,
             content: entry.content,
             invoice,
@@ -85,6 +89,48 @@ impl Reader {
             unsure_sends: entry.unsure_sends,
         };
         Ok(Some(Subject { standing, words }))
+    }
+
+    pub(super) fn sure_times_around(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {
+        let first_sure = |records: Vec<Record>| {
+            records.into_iter().map(|record| record.stamp).find(|stamp| stamp.synchronised)
+        };
+        let before = self.store.records_before(Some(document), None, PAGE);
+        let after = self.store.records_after(Some(document), None, PAGE);
+        let millis = |records: Result<Vec<Record>, ReadError>| {
+            let records = records.map_err(|error| read_failed(&error))?;
+            Ok(first_sure(records).map(|stamp| stamp.wall_ms))
+        };
+        Ok((millis(before)?, millis(after)?))
+    }
+
+    /// The latest open refusals that came after KRA's last acceptance, oldest first.
+    pub(super) fn latest_refusals(&self) -> Result<Vec<(Seq, Words)>, LedgerError> {
+        let place = |at: Located| (at.segment, at.offset);
+        let accepted = match self.store.series().last.and_then(|last| last.document) {
+            Some(document) => self.outcome_place(document)?.map(place),
+            None => None,
+        };
+        let mut refusals = Vec::new();
+        for document in self.store.rejected().into_iter().rev().take(REFUSALS) {
+            let Some(entry) = self.store.entry(document).map_err(|error| read_failed(&error))? else {
+                continue;
+            };
+            let (Some(at), Some(outcome)) = (entry.outcome, self.outcome(&entry)?) else { continue };
+            if accepted.is_none_or(|accepted| place(at) > accepted) {
+                refusals.push((place(at), document, outcome.words));
+            }
+        }
+        refusals.sort_by_key(|(place, ..)| *place);
+        Ok(refusals.into_iter().map(|(_, document, words)| (document, words)).collect())
+    }
+
+    /// Where the latest outcome of a document is, finished or not.
+    fn outcome_place(&self, document: Seq) -> Result<Option<Located>, LedgerError> {
+        let record = self.store.record(document).map_err(|error| read_failed(&error))?;
+        let Some(Effect::Document { key, .. }) = record.map(|record| record.effect) else { return Ok(None) };
+        let entry = self.store.find(&key).map_err(|error| read_failed(&error))?;
+        Ok(entry.and_then(|entry| entry.outcome))
     }
 
     /// KRA's signature under this number, as our books have it. The last one is at hand; older ones are looked for in the
@@ -160,26 +206,20 @@ impl Reader {
         }
     }
 
+    /// `aside`: ascending.
     pub(super) fn view(&self, aside: &[Seq]) -> Result<View, LedgerError> {
         let series = self.store.series();
-        let first_ready = |mut after: Option<Seq>, not: Option<Seq>| -> Result<Option<Entry>, LedgerError> {
-            loop {
-                let entry = self.store.first_pending(after).map_err(|error| read_failed(&error))?;
-                match entry {
-                    Some(entry) if aside.contains(&entry.seq) || Some(entry.seq) == not => {
-                        after = Some(entry.seq)
-                    }
-                    found => return Ok(found),
-                }
-            }
+        let first_ready = |not: Option<Seq>| -> Result<Option<Entry>, LedgerError> {
+            let passed_over = |seq: Seq| Some(seq) == not || aside.binary_search(&seq).is_ok();
+            self.store.first_pending_but(passed_over).map_err(|error| read_failed(&error))
         };
         // Whoever is bound keeps its turn, even if somebody before it is ready again.
         let head = match self.store.bound() {
             Some(document) => Some(self.entry(document)?),
-            None => first_ready(None, None)?,
+            None => first_ready(None)?,
         };
         let after = match &head {
-            Some(head) => first_ready(None, Some(head.seq))?,
+            Some(head) => first_ready(Some(head.seq))?,
             None => None,
         };
         let mut waiting_head = head.as_ref().map(waiting);

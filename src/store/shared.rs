@@ -192,11 +192,14 @@ impl Shared {
         row.map_err(index_failed)?.map(|row| self.journal.complete(row)).transpose()
     }
 
-    /// The first pending document after `after`.
-    pub(crate) fn first_pending(&self, after: Option<Seq>) -> Result<Option<Entry>, ReadError> {
-        let mut from = after.map_or(0, |after| after.saturating_add(1));
+    /// The first pending document that is not passed over; those that are, are passed over in memory.
+    pub(crate) fn first_pending_but(
+        &self,
+        passed_over: impl Fn(Seq) -> bool,
+    ) -> Result<Option<Entry>, ReadError> {
+        let mut from = 0;
         loop {
-            let next = self.public().tally.pending.range(from..).next().copied();
+            let next = self.public().tally.pending.range(from..).copied().find(|seq| !passed_over(*seq));
             let Some(seq) = next else { return Ok(None) };
             match self.entry(seq)? {
                 Some(entry) => return Ok(Some(entry)),

@@ -150,9 +150,10 @@ impl Store {
         self.shared().page(after, limit)
     }
 
-    /// The first pending document after `after`, in order of acceptance; does not depend on how many wait. Blocks.
-    pub fn first_pending(&self, after: Option<Seq>) -> Result<Option<Entry>, ReadError> {
-        self.shared().first_pending(after)
+    /// The first pending document that is not passed over, in order of acceptance; those that are cost a look in memory each.
+    /// Blocks.
+    pub fn first_pending_but(&self, passed_over: impl Fn(Seq) -> bool) -> Result<Option<Entry>, ReadError> {
+        self.shared().first_pending_but(passed_over)
     }
 
     /// Up to `limit` records before `before` (from the newest, if `None`), newest first. Blocks, and reads the segments

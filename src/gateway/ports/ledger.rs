@@ -94,6 +94,23 @@ pub trait Ledger: Send + Sync + 'static {
         next: Option<(Seq, Bound)>,
     ) -> impl Future<Output = Result<(), LedgerError>> + Send;
 
+    /// The wall clock at the nearest records before and after this one that were written by a synchronised clock,
+    /// milliseconds since 1970; looked for nearby only.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn sure_times_around(
+        &self,
+        document: Seq,
+    ) -> impl Future<Output = Result<(Option<i64>, Option<i64>), LedgerError>> + Send;
+
+    /// The latest sales that KRA refused for good since it last accepted one, as far as they are open, in the order in which
+    /// it did; a few are enough.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn latest_refusals(&self) -> impl Future<Output = Result<Vec<(Seq, Words)>, LedgerError>> + Send;
+
     /// An unfinished document as a person's command finds it; `None`: it is finished, or unknown.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub struct Sale {
     pub accepted_ms: i64,
     /// How long ago that was, by a clock that does not jump where the machine was not restarted since.
     pub age: Duration,
+    /// The wall clock was not synchronised when it was accepted.
+    pub clock_doubtful: bool,
     /// The wall clock was wrong then, perhaps, and the age is right: the machine was not restarted since.
     pub time_can_be_mended: bool,
     /// The hash of the request's content.

@@ -167,7 +167,9 @@ fn many_refused_alike_are_spared_until_a_canary_is_taken() {
     let mut step = |world: &mut World, mood: Mood| {
         let view = world.log.view(&world.drain, world.now);
         let action = world.drain.step(world.now, std::mem::replace(&mut event, Event::Woken), &view, Dice(0));
+        let sent = matches!(action, Action::Send(..));
         event = world.carry_out(action, mood, 1);
+        sent
     };
     let count =
         |world: &World, status: Status| world.log.kept.iter().filter(|kept| kept.status == status).count();
@@ -178,6 +180,17 @@ fn many_refused_alike_are_spared_until_a_canary_is_taken() {
     }
     assert_eq!((count(&world, Status::Rejected), count(&world, Status::Pending)), (5, 3));
     assert!(world.drain.hold().is_some_and(|hold| hold.words.message.contains("alike")));
+    // A start does not forget it: nothing is sent, and nobody else is set aside.
+    world.restart(true);
+    let refused: Vec<_> = (1..=5).map(|document| (document, words("910"))).collect();
+    world.drain.recall(world.now, &refused);
+    let started = world.now;
+    let mut sent = 0;
+    while world.now < started.after(Duration::from_secs(29 * 60)) {
+        sent += u32::from(step(&mut world, Mood::RefusesForGood));
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!((sent, count(&world, Status::Rejected)), (1, 5), "one canary in a quarter of an hour");
     // What was wrong is put right at KRA: the next canary is taken, and all behind it.
     while world.now < Moment(3 * 3_600_000) && count(&world, Status::Pending) > 0 {
         step(&mut world, Mood::Answers);
