@@ -34,6 +34,8 @@ pub enum Afterwards {
     GiveWay(Words),
     /// The last answer pointed to our configuration: hold, then the same bytes.
     Hold(Words),
+    /// KRA answered the one after it, and its last try came to nothing: park it.
+    Park(Words),
     /// KRA refused a later send of it for good: set it aside.
     Reject(Words),
     /// The same bytes again.
@@ -50,6 +52,7 @@ impl Afterwards {
         match self {
             Self::GiveWay(words)
             | Self::Hold(words)
+            | Self::Park(words)
             | Self::Reject(words)
             | Self::StepAside(words)
             | Self::StepBack(words) => words.clone(),
@@ -90,6 +93,7 @@ impl Doubt {
         let wait = match self.afterwards {
             Afterwards::Hold(_) | Afterwards::SendAgain => request_timeout,
             Afterwards::GiveWay(_)
+            | Afterwards::Park(_)
             | Afterwards::Reject(_)
             | Afterwards::StepAside(_)
             | Afterwards::StepBack(_) => request_timeout.saturating_mul(2),

@@ -99,6 +99,8 @@ pub struct Drain {
     unsent: Option<Seq>,
     /// A document whose tries are spent, set back for the next one.
     spent: Option<Spent>,
+    /// A document whose canary KRA answered: one more try of it decides, for KRA may have come to itself just then.
+    last_try: Option<Seq>,
     /// Documents that went ahead of it and met the same trouble.
     in_vain: Vec<Seq>,
     /// KRA answered a probe just before what is being sent.
@@ -134,6 +136,7 @@ impl Drain {
             alike: Alike::default(),
             unsent: None,
             spent: None,
+            last_try: None,
             in_vain: Vec::new(),
             probed_well: false,
             lost_in_a_row: 0,

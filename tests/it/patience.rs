@@ -104,10 +104,14 @@ fn many_refused_alike_are_not_set_aside(wire: Wire) {
     assert_eq!((&queue["rejected"], &queue["waiting"]), (&json!(5), &json!(7)), "{queue}");
     assert_eq!(till.get("/health/").expect(200)["status"], "degraded");
     assert_eq!(kra.struck(), [5], "nothing more is tried at once");
-    // What was wrong is put right, and somebody has looked: a start tries at once.
-    kra.clear_faults();
+    // A start does not forget it.
     gateway.stop();
     let _gateway = shop.open();
+    eventually("the pause is told", || shop.command(&["status"]).out.contains("refused alike").then_some(()));
+    assert_eq!(kra.struck(), [5], "a start is no reason to try");
+    // What was wrong is put right, and somebody has looked.
+    kra.clear_faults();
+    shop.command(&["queue", "retry", "--all"]).expect(0);
     till.wait_drained();
     assert_eq!(kra.books().sales().len(), 1 + 7);
     assert_eq!(till.queue()["rejected"], 5);

@@ -201,7 +201,13 @@ impl Drain {
     }
 
     /// KRA refused it, for good or for now. With an earlier unsure send its number is free only after a late look-up.
-    fn definite(&mut self, now: Moment, standing: &Standing, afterwards: Afterwards, dice: Dice) -> Action {
+    pub(super) fn definite(
+        &mut self,
+        now: Moment,
+        standing: &Standing,
+        afterwards: Afterwards,
+        dice: Dice,
+    ) -> Action {
         if standing.waiting.unsure_sends == 0 {
             return self.set_aside(now, standing, &afterwards, dice);
         }
@@ -234,6 +240,7 @@ impl Drain {
             | Afterwards::Hold(_)
             | Afterwards::SendAgain
             | Afterwards::StepBack(_) => (Status::Pending, 0),
+            Afterwards::Park(_) => (Status::Parked, 0),
             Afterwards::StepAside(_) if attempts.saturating_add(1) >= self.policy.max_attempts => {
                 (Status::Parked, 1)
             }

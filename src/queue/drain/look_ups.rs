@@ -216,7 +216,7 @@ impl Drain {
                 doubt.afterwards = Afterwards::GiveWay(words);
                 self.send_again(now, doubt, standing, view)
             }
-            Afterwards::GiveWay(_) => {
+            Afterwards::GiveWay(_) | Afterwards::Park(_) => {
                 let why = format!(
                     "the tries of the sale under number {number} are spent, and this server does not say whether it is in"
                 );

@@ -1,10 +1,10 @@
 //! Tries that count, and what follows when they are spent: the next document goes ahead as a canary. If KRA answers it, the
-//! first one is at fault and parked; if it meets the same trouble, KRA is, and both keep their places.
+//! first one is tried once more, for KRA may have come to itself just then, and is parked if that comes to nothing; if the
+//! canary meets the same trouble, KRA is at fault, and both keep their places.
 
 use super::answers::Standing;
 use super::{
-    Action, Afterwards, Dice, Doing, Drain, Moment, NumberFate, Probed, Ruling, Seq, Status, View, Waiting,
-    Words,
+    Action, Afterwards, Dice, Doing, Drain, Moment, NumberFate, Probed, Ruling, Seq, View, Waiting, Words,
 };
 
 /// So many canaries in vain are remembered.
@@ -21,8 +21,8 @@ pub(super) struct Spent {
 /// What the canary said of the first one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Fate {
-    /// KRA answered the canary: the first is at fault.
-    Park,
+    /// KRA answered the canary: the first is at fault, if it meets the same trouble again.
+    LastTry,
     /// The canary met the same trouble: KRA is at fault.
     StartAnew,
     /// Not yet known.
@@ -54,6 +54,7 @@ impl Drain {
         if document.is_none() || self.set_back() == document {
             self.spent = None;
         }
+        self.last_try.take_if(|it| document.is_none_or(|document| document == *it));
         match document {
             None => self.in_vain.clear(),
             Some(document) => self.in_vain.retain(|it| *it != document),
@@ -91,7 +92,9 @@ impl Drain {
             let pause = self.own_pause(ruling.attempts, dice);
             if let Some(doubt) = &mut self.doubt {
                 doubt.ask_at = now.after(pause);
-                if ruling.attempts >= allowed {
+                if self.last_try.take_if(|document| *document == standing.waiting.document).is_some() {
+                    doubt.afterwards = Afterwards::Park(ruling.words.clone());
+                } else if ruling.attempts >= allowed {
                     doubt.afterwards = Afterwards::GiveWay(ruling.words.clone());
                 }
             }
@@ -113,6 +116,9 @@ impl Drain {
         if self.is_canary(waiting.document) {
             self.canary_failed(now, waiting.document, dice);
             return self.definite_for_now(now, standing, words, 0);
+        }
+        if self.last_try.take_if(|document| *document == waiting.document).is_some() {
+            return self.definite(now, standing, Afterwards::Park(words), dice);
         }
         let spent = waiting.attempts.saturating_add(1) >= self.policy.max_attempts;
         if spent && waiting.unsure_sends == 0 && others_wait(view, waiting.document) {
@@ -150,10 +156,11 @@ impl Drain {
 
     /// KRA gave a definite answer about this document: if it was a canary, the one before it is at fault.
     pub(super) fn canary_answered(&mut self, document: Seq) {
+        self.last_try.take_if(|it| *it == document);
         if self.is_canary(document)
             && let Some(spent) = &mut self.spent
         {
-            spent.fate = Fate::Park;
+            spent.fate = Fate::LastTry;
             self.in_vain.clear();
         }
     }
@@ -184,14 +191,17 @@ impl Drain {
     /// What the canary said is written down, before anything else is done.
     pub(super) fn settle_spent(&mut self) -> Option<Action> {
         let Spent { waiting, words, fate } = self.spent.clone()?;
-        let (status, attempts) = match fate {
+        match fate {
             Fate::Undecided => return None,
-            Fate::Park => (Status::Parked, waiting.attempts),
-            Fate::StartAnew => (Status::Pending, 0),
-        };
-        self.spent = None;
-        let standing = Standing { waiting: Waiting { attempts, ..waiting }, number: 0 };
-        let ruling = Ruling { status, number: NumberFate::Released, ..standing.pending(words, 0, 0) };
+            Fate::LastTry => {
+                self.spent = None;
+                self.last_try = Some(waiting.document);
+                return None;
+            }
+            Fate::StartAnew => self.spent = None,
+        }
+        let standing = Standing { waiting: Waiting { attempts: 0, ..waiting }, number: 0 };
+        let ruling = Ruling { number: NumberFate::Released, ..standing.pending(words, 0, 0) };
         self.doing = Doing::Recording(None);
         Some(Action::Record(waiting.document, Box::new(ruling), None))
     }
