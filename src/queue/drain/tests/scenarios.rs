@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::kra::{Mood, Whose};
 use super::world::World;
 use super::{TIMEOUT, words};
-use crate::queue::drain::{Action, Event, LookUp};
+use crate::queue::drain::{Action, Doing, Event, LookUp};
 use crate::queue::{Busy, Dice, Moment, Sent, Status, Verdict};
 
 /// Runs the machine from a start with this log and these moods until it waits or stops, and gives its actions.
@@ -198,4 +198,106 @@ fn many_refused_alike_are_spared_until_a_canary_is_taken() {
     }
     assert_eq!((count(&world, Status::Rejected), count(&world, Status::Signed)), (5, 3));
     assert_eq!(world.drain.hold(), None);
+}
+
+/// Runs with a KRA that answers, for so many hours or until nothing waits but what is poisoned.
+fn hours(world: &mut World, hours: u64) {
+    let end = world.now.after(Duration::from_secs(hours * 3600));
+    let mut event = Event::Woken;
+    while world.now < end {
+        let poisoned = |document| world.kra.poison.iter().any(|(it, _)| *it == document);
+        if world.log.kept.iter().all(|it| it.status != Status::Pending || poisoned(it.document)) {
+            return;
+        }
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(7));
+        event = world.carry_out(action, Mood::Answers, 1);
+    }
+}
+
+fn statuses(world: &World) -> Vec<Status> {
+    world.log.kept.iter().map(|kept| kept.status).collect()
+}
+
+#[test]
+fn a_sale_that_only_ever_meets_trouble_is_parked_once_the_next_is_answered() {
+    for mood in [Mood::UnknownError, Mood::ServerError, Mood::LosesRequest, Mood::Odd] {
+        let mut world = World::new(4);
+        world.kra.poison = vec![(2, mood)];
+        hours(&mut world, 24);
+        let parked = [Status::Signed, Status::Parked, Status::Signed, Status::Signed];
+        assert_eq!(world.kra.books, [1, 3, 4].map(Whose::Ours), "{mood:?}");
+        // The canary is answered, and the last try comes to nothing.
+        let view = world.log.view(&world.drain, world.now);
+        let mut event = Event::Woken;
+        let mut action = world.drain.step(world.now, event, &view, Dice(7));
+        for _ in 0..200 {
+            event = world.carry_out(action, Mood::Answers, 1);
+            let view = world.log.view(&world.drain, world.now);
+            action = world.drain.step(world.now, event, &view, Dice(7));
+        }
+        assert_eq!(statuses(&world), parked, "{mood:?}");
+    }
+}
+
+/// Found by the property test: each was the other's canary, and those behind them waited for ever.
+#[test]
+fn two_bad_sales_in_a_row_do_not_stop_a_shop() {
+    let mut world = World::new(5);
+    world.kra.poison = vec![(1, Mood::UnknownError), (2, Mood::UnknownError)];
+    hours(&mut world, 48);
+    assert_eq!(world.kra.books, [3, 4, 5].map(Whose::Ours));
+}
+
+#[test]
+fn trouble_of_everybody_uses_up_nobody() {
+    let mut world = World::new(3);
+    let mut event = Event::Woken;
+    let end = Moment(0).after(Duration::from_secs(3 * 24 * 3600));
+    while world.now < end {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(7));
+        // Look-ups and probes go well; every sale gets 500.
+        let mood = if matches!(action, Action::Send(..)) { Mood::ServerError } else { Mood::Answers };
+        event = world.carry_out(action, mood, 1);
+    }
+    assert_eq!(statuses(&world), [Status::Pending; 3]);
+    hours(&mut world, 24);
+    assert_eq!(statuses(&world), [Status::Signed; 3]);
+}
+
+#[test]
+fn a_try_counts_only_if_kra_was_well_before_and_after_it() {
+    let mut world = World::new(2);
+    let mut event = Event::Woken;
+    for step in 0..2_000_u64 {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(step));
+        // Whatever is sent is lost, and so is the probe right after it.
+        let after = matches!(world.drain.doing, Doing::Counting(_));
+        let mood = match action {
+            Action::Send(..) => Mood::LosesRequest,
+            Action::Probe if after => Mood::Away,
+            _ => Mood::Answers,
+        };
+        event = world.carry_out(action, mood, 1);
+    }
+    assert!(world.log.kept[0].unsure_sends > 3, "{:?}", world.log.kept);
+    assert!(world.log.kept.iter().all(|kept| kept.attempts == 0), "{:?}", world.log.kept);
+}
+
+#[test]
+fn what_waits_for_something_else_is_parked_once_its_tries_are_spent() {
+    let mut world = World::new(3);
+    world.kra.poison = vec![(1, Mood::RefusesForNow)];
+    hours(&mut world, 1);
+    assert_eq!(world.kra.books, [2, 3].map(Whose::Ours), "it holds up nobody");
+    let mut event = Event::Woken;
+    for step in 0..400_u64 {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(step));
+        event = world.carry_out(action, Mood::Answers, step);
+    }
+    assert_eq!(statuses(&world), [Status::Parked, Status::Signed, Status::Signed]);
+    assert_eq!(world.log.kept[0].attempts, 12);
 }
