@@ -5,5 +5,6 @@ mod everyday;
 mod forward;
 pub(in crate::store) mod harness;
 mod killed;
+mod looking_back;
 mod power_cut;
 mod retain;

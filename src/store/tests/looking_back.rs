@@ -1,0 +1,105 @@
+//! What is looked for in the log's past: signatures by number, refusals, times that are sure.
+
+use super::harness::{bind, clock, commit, event, open, outcome, sale, sell, sell_and_sign, seq_of};
+use crate::queue::drain::{NumberFate, Ruling};
+use crate::queue::{Seq, Status, Words};
+use crate::store::reading::Reader;
+use crate::store::{Binding, Effect, Kind, LastAccepted, NewRecord, Stamp, Store, bodies};
+
+fn reader(store: &Store) -> Reader {
+    Reader { store: store.clone(), now: clock() }
+}
+
+fn foreign(number: u64, sign: &str) -> NewRecord {
+    let last = Some(LastAccepted { number, sign: sign.to_owned(), document: None });
+    let effect = Effect::Series { next: number + 1, last };
+    NewRecord { kind: Kind::Foreign, effect, ..event("foreign") }
+}
+
+#[tokio::test]
+async fn a_signature_is_found_by_its_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    assert_eq!(reader(&store).signature_under(1).unwrap(), None);
+    sell_and_sign(&store, "A").await;
+    commit(&store, vec![foreign(2, "F2")]).await.unwrap();
+    // More than one page of other records lies in between.
+    for _ in 0..600 {
+        commit(&store, vec![event("noise")]).await.unwrap();
+    }
+    sell_and_sign(&store, "C").await;
+    for (number, expected) in [(1, Some("SIGN-A")), (2, Some("F2")), (3, Some("SIGN-C")), (4, None)] {
+        let found = reader(&store).signature_under(number).unwrap();
+        assert_eq!(found.as_deref(), expected, "number {number}");
+    }
+}
+
+async fn refuse(store: &Store, key: &str, code: &str) -> Seq {
+    let document = sell(store, key).await;
+    let number = store.series().next;
+    let ruling = Ruling {
+        status: Status::Rejected,
+        attempts: 0,
+        unsure_sends: 0,
+        number: NumberFate::Released,
+        proof: None,
+        adopted: false,
+        accepted: false,
+        words: Words { result_cd: Some(code.to_owned()), ..Words::default() },
+    };
+    let outcome = outcome(document, Status::Rejected, 0, Binding::Release);
+    let outcome = NewRecord { body: bodies::write_outcome(&ruling, None), ..outcome };
+    commit(store, vec![bind(document, number), outcome]).await.unwrap();
+    document
+}
+
+#[tokio::test]
+async fn refusals_since_the_last_acceptance_are_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let codes = |store: &Store| -> Vec<(Seq, String)> {
+        let found = reader(store).latest_refusals().unwrap();
+        found.into_iter().map(|(document, words)| (document, words.result_cd.unwrap())).collect()
+    };
+    assert_eq!(codes(&store), []);
+    refuse(&store, "OLD", "913").await;
+    assert_eq!(codes(&store).len(), 1);
+    sell_and_sign(&store, "GOOD").await;
+    assert_eq!(codes(&store), [], "what KRA refused before it accepted one counts no more");
+    let first = refuse(&store, "R-1", "910").await;
+    let second = refuse(&store, "R-2", "911").await;
+    assert_eq!(codes(&store), [(first, "910".to_owned()), (second, "911".to_owned())]);
+    commit(&store, vec![outcome(first, Status::Settled, 0, Binding::Release)]).await.unwrap();
+    assert_eq!(codes(&store), [(second, "911".to_owned())]);
+}
+
+#[tokio::test]
+async fn times_that_are_sure_are_found_on_both_sides() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let at = |wall_ms, synchronised| Stamp { wall_ms, synchronised, ..clock() };
+    let mut doubtful = sale(&store.signer(), "D", 10);
+    let stamped = |wall_ms, synchronised| NewRecord { stamp: at(wall_ms, synchronised), ..event("e") };
+    commit(&store, vec![stamped(1_000, true)]).await.unwrap();
+    commit(&store, vec![stamped(7, false)]).await.unwrap();
+    doubtful.stamp.synchronised = false;
+    let document = seq_of(&commit(&store, vec![doubtful]).await.unwrap());
+    assert_eq!(reader(&store).sure_times_around(document).unwrap(), (Some(1_000), None));
+    commit(&store, vec![stamped(8, false)]).await.unwrap();
+    commit(&store, vec![stamped(9_000, true)]).await.unwrap();
+    assert_eq!(reader(&store).sure_times_around(document).unwrap(), (Some(1_000), Some(9_000)));
+}
+
+#[tokio::test]
+async fn those_passed_over_are_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let (first, second) = (sell(&store, "A").await, sell(&store, "B").await);
+    let found = |passed: &[Seq]| {
+        let passed = passed.to_vec();
+        store.first_pending_but(move |seq| passed.contains(&seq)).unwrap().map(|entry| entry.seq)
+    };
+    assert_eq!(found(&[]), Some(first));
+    assert_eq!(found(&[first]), Some(second));
+    assert_eq!(found(&[first, second]), None);
+}
