@@ -6,16 +6,17 @@
 
 use std::collections::BTreeMap;
 
-use super::alike::{Alike, CANARY_PAUSE};
+use super::alike::Alike;
 use super::backoff::{self, Dice, Moment};
 use super::doubt::{Absence, Afterwards, Doubt};
 use super::line::Line;
-use super::{Busy, Probed, Sent, Seq, Status, Step, Unreachable, Verdict, Words};
+use super::{Busy, Probed, Sent, Seq, Status, Verdict, Words};
 
 mod answers;
 mod commands;
 mod look_ups;
 mod messages;
+mod pauses;
 mod spent;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use spent::{Counting, Spent};
 
 pub use commands::{Act, Subject};
 pub use messages::{Action, Event, LookUp, NumberFate, Policy, Ruling, View, Waiting};
+pub use pauses::Hold;
 
 /// Why nothing of the series is sent any more, until a person acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,20 +39,6 @@ pub struct Stopped {
     pub expected: Option<u64>,
     /// In words, with both numbers.
     pub why: String,
-}
-
-/// Why the queue waits though KRA answers: our configuration, or the device.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// True: the device or its credentials; false: the configuration.
-    pub device: bool,
-    /// KRA's words.
-    pub words: Words,
-    /// When it is tried again.
-    pub until: Moment,
-    /// KRA answered a probe since: the head may be tried.
-    probed: bool,
-    failures: u32,
 }
 
 /// Before the first send after a start or a change of series, both ends of the series are looked at.
@@ -386,68 +374,6 @@ impl Drain {
             }
         }
         Action::Record(document, Box::new(ruling), next.map(|(waiting, number)| (waiting.document, number)))
-    }
-
-    fn unreachable(&mut self, now: Moment, unreachable: Unreachable, dice: Dice) {
-        let words = Words { message: unreachable.why, ..Words::default() };
-        if unreachable.at == Step::Trust {
-            self.hold_for(now, true, words, dice);
-        } else {
-            self.lost(now, dice);
-        }
-    }
-
-    /// KRA is away: nothing is sent until a probe finds it again.
-    fn lost(&mut self, now: Moment, dice: Dice) {
-        self.line.lost(now, self.away, (self.policy.backoff_initial, self.policy.probe_max), dice);
-        self.away = self.away.saturating_add(1);
-    }
-
-    fn hold_for(&mut self, now: Moment, device: bool, words: Words, dice: Dice) {
-        let failures = self.hold.as_ref().map_or(0, |hold| hold.failures.saturating_add(1));
-        let Policy { backoff_initial, probe_max, .. } = self.policy;
-        // A little is sure, so that a refusal is not asked for again at once.
-        let jittered =
-            backoff::pause(backoff_initial, probe_max.saturating_sub(backoff_initial), failures, dice);
-        let until = now.after(backoff_initial + jittered);
-        self.hold = Some(Hold { device, words, until, probed: false, failures });
-    }
-
-    /// Not these sales are wrong, so many refused alike: the next one is tried as a canary after a pause.
-    fn pause_for_canary(&mut self, now: Moment, words: &Words) {
-        let message = format!("several sales in a row were refused alike: {}", words.message);
-        let words = Words { message, ..words.clone() };
-        let until = now.after(CANARY_PAUSE);
-        self.hold = Some(Hold { device: false, words, until, probed: false, failures: 0 });
-    }
-
-    fn probed(&mut self, now: Moment, probed: Probed, dice: Dice) {
-        match probed {
-            Probed::Down(_) => self.lost(now, dice),
-            Probed::Refused(words) => {
-                self.line = Line::Closed;
-                self.hold_for(now, true, words, dice);
-            }
-            Probed::Up => {
-                self.line = Line::Closed;
-                if let Some(hold) = &mut self.hold {
-                    hold.probed = true;
-                }
-            }
-        }
-    }
-
-    fn retry_now(&mut self, now: Moment) {
-        self.line.returned(now);
-        self.not_before = None;
-        self.take_back(None);
-        self.aside.clear();
-        if let Some(hold) = &mut self.hold {
-            hold.until = now;
-        }
-        if let Some(doubt) = &mut self.doubt {
-            doubt.ask_at = now;
-        }
     }
 
     fn stop(&mut self, number: u64, why: String) {
