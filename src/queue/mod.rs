@@ -10,6 +10,10 @@
 //!                        └────── look-up: different ─► the series stops
 //! ```
 //!
+//! Tries spent: the number goes to the next document, a canary; answered, the first has one more try and is then `parked`;
+//! the same trouble, and both keep their places. A person's commands (`command`) are judged between the machine's actions:
+//! `park`, `retry`, `settle`; a stopped series goes on after a walk through KRA's books (`adoption`).
+//!
 //! What survives a power cut is in the log: acceptance, BIND before the first byte, outcomes. What is only here (the
 //! breaker, pauses, who stepped aside) is found out again after a start.
 
