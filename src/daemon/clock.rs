@@ -1,11 +1,12 @@
 //! What time it is: the wall clock, the clock that never jumps, and whether the first is to be trusted.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::gateway::ports::Clock;
+use crate::gateway::ports::{Behind, Clock, Reading};
 use crate::queue::Moment;
 use crate::store::Stamp;
 
@@ -23,7 +24,61 @@ impl Clock for MachineClock {
     }
 
     fn synchronised(&self) -> bool {
+        synchronised() && self.behind().is_none()
+    }
+
+    fn kept(&self) -> bool {
         synchronised()
+    }
+
+    fn behind(&self) -> Option<Behind> {
+        behind(self.wall_ms(), BUILT_AT_MS, NEWEST_RECORD_MS.load(Ordering::Relaxed))
+    }
+
+    fn believe(&self) {
+        NEWEST_RECORD_MS.store(self.wall_ms(), Ordering::Relaxed);
+    }
+
+    fn reading(&self) -> Reading {
+        // Whoever is put to sleep between the two looks would see a jump where there is none.
+        loop {
+            let (before, wall_ms, after) = (since_boot_ms(), self.wall_ms(), since_boot_ms());
+            if after - before < 100 {
+                return Reading { wall_ms, at: Moment(after) };
+            }
+        }
+    }
+}
+
+/// When this program was made, milliseconds since 1970; 1970 where the build did not know.
+const BUILT_AT_MS: i64 = match option_env!("ETIMS_BUILT_AT") {
+    Some(seconds) => match i64::from_str_radix(seconds, 10) {
+        Ok(seconds) => seconds * 1000,
+        Err(_) => 0,
+    },
+    None => 0,
+};
+
+/// How far a good clock may be set back without being behind a record, milliseconds.
+const SET_BACK_MS: i64 = 10_000;
+
+/// The wall clock of the newest record that was written with a clock to be trusted.
+static NEWEST_RECORD_MS: AtomicI64 = AtomicI64::new(i64::MIN);
+
+/// At a start: what the log's newest records say.
+pub(super) fn learn(newest_trusted_ms: Option<i64>) {
+    if let Some(newest) = newest_trusted_ms {
+        NEWEST_RECORD_MS.fetch_max(newest, Ordering::Relaxed);
+    }
+}
+
+const fn behind(wall_ms: i64, built_at_ms: i64, newest_record_ms: i64) -> Option<Behind> {
+    if wall_ms < built_at_ms {
+        Some(Behind::Build)
+    } else if wall_ms.saturating_add(SET_BACK_MS) < newest_record_ms {
+        Some(Behind::Record)
+    } else {
+        None
     }
 }
 
@@ -35,14 +90,18 @@ pub(super) fn wall_ms(at: SystemTime) -> i64 {
     }
 }
 
-/// When something is accepted now: for records.
+/// When something is accepted now: for records. A clock that is behind what is past counts as not synchronised.
 pub fn stamp() -> Stamp {
-    Stamp {
+    let stamp = Stamp {
         wall_ms: MachineClock.wall_ms(),
         boot: boot_id(),
         monotonic_ms: since_boot_ms(),
-        synchronised: synchronised(),
+        synchronised: MachineClock.synchronised(),
+    };
+    if stamp.synchronised {
+        NEWEST_RECORD_MS.fetch_max(stamp.wall_ms, Ordering::Relaxed);
     }
+    stamp
 }
 
 /// Milliseconds since the machine was started, sleep included.
@@ -75,4 +134,23 @@ fn synchronised() -> bool {
     // SAFETY: the pointer is to a live, writable `timex`; `modes` is 0, so that nothing is set.
     let state = unsafe { libc::adjtimex(&raw mut timex) };
     state >= 0 && timex.status & libc::STA_UNSYNC == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_clock_is_behind_of() {
+        for (wall, built, record, expected) in [
+            (1_000_000, 0, i64::MIN, None),
+            (1_000_000, 1_000_001, i64::MIN, Some(Behind::Build)),
+            (1_000_000, 1_000_000, 1_010_000, None),
+            (1_000_000, 1_000_000, 1_010_001, Some(Behind::Record)),
+            (-5, 0, i64::MIN, Some(Behind::Build)),
+            (i64::MAX, 0, i64::MAX, None),
+        ] {
+            assert_eq!(behind(wall, built, record), expected, "{wall} {built} {record}");
+        }
+    }
 }

@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{error, info, warn};
 
-use super::clock::{MachineClock, stamp};
+use super::clock::{self, MachineClock, stamp};
 use super::process::process;
 use super::sockets::{self, Sockets};
 use super::{exchanges, tasks, webhooks, wiring};
@@ -28,7 +28,9 @@ use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
 use crate::pos::Desk;
 use crate::store::api_log::ExchangeLog;
-use crate::store::{JournalLedger, LedgerOpenError, OpenError, OpenReport, Options, Store};
+use crate::store::{
+    JournalLedger, LedgerOpenError, OpenError, OpenReport, Options, Store, newest_trusted_ms,
+};
 use crate::systemd::{Notify, PassedSocket};
 
 /// How long registers and technicians are given to take their answers at a stop.
@@ -233,6 +235,7 @@ impl Parts {
             authority: Arc::clone(&self.authority),
             clock: Arc::clone(&self.clock),
             progress: Arc::clone(&self.progress),
+            lookout: Arc::clone(&self.watch.instruments.lookout),
             rules: wiring::sending_rules(settings),
             dice: wiring::dice,
         }
@@ -308,12 +311,14 @@ async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     let options = wiring::store_options(settings);
     let opened = tokio::task::spawn_blocking(move || {
         let mut last = None;
-        Store::open(&dir, options, &mut |progress| {
+        let opened = Store::open(&dir, options, &mut |progress| {
             if last != Some(progress.step) {
                 info!(step = ?progress.step, total = progress.total, "opening the store");
                 last = Some(progress.step);
             }
-        })
+        })?;
+        clock::learn(newest_trusted_ms(&opened.0));
+        Ok::<_, OpenError>(opened)
     });
     let (store, report) =
         opened.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;

@@ -1,18 +1,21 @@
 //! The daemon's long tasks that have no other home.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{debug, warn};
 
-use crate::gateway::ports::{AlertLog, Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
-use crate::gateway::{Alarms, Progress, Watch};
+use crate::gateway::ports::{AlertLog, Authority, Clock, ClockLog, EventLog, Ledger, Registry, StoreHealth};
+use crate::gateway::{Alarms, ClockWatch, Progress, Watch};
 use crate::kra::LineNews;
-use crate::status::Snapshot;
+use crate::status::{DiskSnapshot, Snapshot};
 use crate::systemd::Notify;
 
 /// How often the store is looked at, and the service manager is told how things stand.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// How often the disk's wear is looked at.
+const DISK_LOOK: Duration = Duration::from_secs(600);
 
 /// Passes the kernel's news of link, address and route on to the drain.
 pub(super) async fn watch_line(progress: Arc<Progress>) {
@@ -40,11 +43,14 @@ pub(super) async fn watch_line(progress: Arc<Progress>) {
 /// Tells the service manager how things stand, and ends with the reason once the store has failed.
 pub(super) async fn watch_store<L, A, C>(watch: Arc<Watch<L, A, C>>) -> String
 where
-    L: AlertLog + EventLog + Ledger + Registry + StoreHealth,
+    L: AlertLog + ClockLog + EventLog + Ledger + Registry + StoreHealth,
     A: Authority,
     C: Clock,
 {
     let mut said = String::new();
+    let (mut disk, mut looked) = (DiskSnapshot::default(), None);
+    let clock = Arc::clone(&watch.clock);
+    let mut clock = ClockWatch::open(Arc::clone(&watch.ledger), clock, watch.instruments.clone()).await;
     let mut alarms = Alarms::open(Arc::clone(&watch.ledger)).await;
     // Asks KRA once, so that nobody is told that it is away before anybody looked.
     let mut snapshot = watch.fresh_snapshot().await;
@@ -57,7 +63,13 @@ where
             Notify::Status(&line).send();
             said = line;
         }
+        if looked.is_none_or(|at: Instant| at.elapsed() > DISK_LOOK) {
+            looked = Some(Instant::now());
+            disk = watch.disk().await;
+        }
+        snapshot.disk = Some(disk.clone());
         alarms.look(&snapshot, watch.clock.moment()).await;
+        clock.look().await;
         tokio::time::sleep(LOOK).await;
         snapshot = watch.snapshot();
     }

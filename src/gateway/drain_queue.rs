@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::lookout::Lookout;
 use super::operator::Orders;
 use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
@@ -47,6 +48,8 @@ pub struct Drainer<L, A, C> {
     pub clock: Arc<C>,
     /// Where others call it and watch it.
     pub progress: Arc<Progress>,
+    /// What KRA's last answers have shown of its clock.
+    pub lookout: Arc<Lookout>,
     /// How documents are sent.
     pub rules: SendingRules,
     /// Throws the dice.
@@ -280,9 +283,12 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
 
     /// The exact bytes that a sale is sent as under this number.
     pub(super) async fn freeze(&self, sale: &Sale, number: u64) -> Result<Bound, LedgerError> {
+        // What KRA takes for the present: by its own word, else by a clock of ours that is to be trusted.
         let now = self.clock.kra_now();
-        let sold_at = self.sold_at(sale, now).await?;
-        let confirmed_at = if self.rules.time_of_sending { now } else { sold_at };
+        let by_kra = self.lookout.now().kra_now(self.clock.wall_ms());
+        let present = by_kra.or_else(|| self.clock.synchronised().then_some(now));
+        let sold_at = self.sold_at(sale, present).await?;
+        let confirmed_at = if self.rules.time_of_sending { present.unwrap_or(now) } else { sold_at };
         let registration = self.ledger.device();
         let registered = registration.registration();
         let trader = TraderTexts {
@@ -313,7 +319,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     }
 
     /// When it was sold, as KRA may be told.
-    async fn sold_at(&self, sale: &Sale, now: KraDateTime) -> Result<KraDateTime, LedgerError> {
+    async fn sold_at(&self, sale: &Sale, now: Option<KraDateTime>) -> Result<KraDateTime, LedgerError> {
         let told = sale.invoice.confirmed_at;
         let accepted = if !sale.clock_doubtful {
             Accepted::Surely
@@ -325,7 +331,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             Accepted::Between(earliest.and_then(time), latest.and_then(time))
         };
         let time = SaleTime { told, source: sale.invoice.confirmed_by, accepted };
-        let for_kra = time.for_kra(self.clock.synchronised().then_some(now));
+        let for_kra = time.for_kra(now);
         if told > for_kra && sale.invoice.confirmed_by != TimeSource::Gateway {
             warn!(
                 seq = sale.seq,

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::fiscal::KraDateTime;
 use crate::queue::Moment;
 
 /// How far another clock is ahead of ours: somewhere between two bounds. The time of an answer is a whole second, and it
@@ -69,7 +70,29 @@ pub struct Sightings {
     pub result_dt: Option<Skew>,
     /// When the certificate that KRA showed last ends, seconds since 1970.
     pub certificate_until: Option<i64>,
+    /// Since when nothing has kept our clock right.
+    pub unkept_since: Option<Moment>,
 }
+
+impl Sightings {
+    /// KRA's clock was seen, and may be the same as ours.
+    pub fn agrees(&self) -> bool {
+        let near = |skew: Skew| skew.certain_ms().abs() < AGREES_MS;
+        let mut seen = [self.date, self.result_dt].into_iter().flatten().peekable();
+        seen.peek().is_some() && seen.all(near)
+    }
+
+    /// What KRA takes for the present, where our wall clock shows `wall_ms`: ours where both may be the same, else the
+    /// earliest that KRA's clock may show. By `resultDt`, which is of the server that judges dates.
+    pub fn kra_now(&self, wall_ms: i64) -> Option<KraDateTime> {
+        let skew = self.result_dt.or(self.date)?;
+        let ahead_ms = if skew.certain_ms() == 0 { 0 } else { skew.least_ms };
+        KraDateTime::from_unix(wall_ms.saturating_add(ahead_ms).div_euclid(1000))
+    }
+}
+
+/// Clocks that differ by less agree.
+const AGREES_MS: i64 = 60_000;
 
 /// What was seen, for whoever asks; told after each exchange.
 #[derive(Debug, Default)]
@@ -87,6 +110,12 @@ impl Lookout {
     /// KRA showed a certificate that ends then.
     pub fn certificate(&self, until: i64) {
         self.locked().certificate_until = Some(until);
+    }
+
+    /// Whether something keeps our clock right.
+    pub fn clock_kept(&self, kept: bool, now: Moment) {
+        let mut seen = self.locked();
+        seen.unkept_since = if kept { None } else { seen.unkept_since.or(Some(now)) };
     }
 
     /// The wall clock jumped: what was measured against it means nothing any more.
@@ -130,6 +159,33 @@ mod tests {
             );
         }
         assert_eq!(Skew { least_ms: -300, most_ms: 799 }.middle_ms(), 249);
+    }
+
+    #[test]
+    fn what_time_kra_has() {
+        let at = |unix| KraDateTime::from_unix(unix);
+        let with = |date, result_dt| Sightings { date, result_dt, ..Sightings::default() };
+        let skew = |least_ms, most_ms| Some(Skew { least_ms, most_ms });
+        for (seen, expected, agrees) in [
+            (with(None, None), None, false),
+            (with(skew(-300, 700), None), at(1_000), true),
+            (with(skew(-300, 700), skew(-5_000, -4_000)), at(995), true),
+            (with(skew(-300, 700), skew(299_500, 300_500)), at(1_299), false),
+            (with(None, skew(-90_000, -80_000)), at(910), false),
+        ] {
+            assert_eq!((seen.kra_now(1_000_000), seen.agrees()), (expected, agrees), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn since_when_nobody_keeps_the_clock() {
+        let lookout = Lookout::default();
+        for (kept, now, since) in
+            [(false, 5, Some(5)), (false, 9, Some(5)), (true, 12, None), (false, 20, Some(20))]
+        {
+            lookout.clock_kept(kept, Moment(now));
+            assert_eq!(lookout.now().unkept_since, since.map(Moment));
+        }
     }
 
     #[test]

@@ -27,10 +27,15 @@ pub struct Instruments {
 }
 
 impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> {
+    /// The disk below the store. Looks at it.
+    pub async fn disk(&self) -> DiskSnapshot {
+        disk_snapshot(self.ledger.disk_facts().await)
+    }
+
     /// Everything in Prometheus' text format. KRA is not asked.
     pub async fn metrics(&self) -> String {
         let mut snapshot = self.snapshot();
-        snapshot.disk = Some(disk_snapshot(self.ledger.disk_facts().await));
+        snapshot.disk = Some(self.disk().await);
         let timing = self.ledger.timing();
         prometheus(&Measured {
             snapshot: &snapshot,
@@ -44,7 +49,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
     }
 }
 
-pub(super) fn disk_snapshot(facts: DiskFacts) -> DiskSnapshot {
+fn disk_snapshot(facts: DiskFacts) -> DiskSnapshot {
     let wear = facts.wear.map(|wear| WearSnapshot {
         device: wear.device,
         life_time: wear.life_time,

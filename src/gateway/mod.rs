@@ -15,6 +15,7 @@ mod registrar;
 mod sale_time;
 mod send_events;
 mod series;
+mod watch_clock;
 mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
@@ -29,4 +30,5 @@ pub use register_device::{Registered, expect_device, finish_registration};
 pub use registrar::{Asks, Registering, Registrar};
 pub use send_events::{Sending, Wanted};
 pub use series::{BoundDocument, SeriesBooks};
+pub use watch_clock::ClockWatch;
 pub use watch_health::{Shown, Watch};

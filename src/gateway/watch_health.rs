@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::measure::{Instruments, certificate_snapshot, disk_snapshot, exchange_snapshot, skew_snapshot};
-use super::ports::{Authority, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
+use super::measure::{Instruments, certificate_snapshot, exchange_snapshot, skew_snapshot};
+use super::ports::{Authority, Behind, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
 use crate::fiscal::KraDateTime;
 use crate::queue::{Probed, Status};
@@ -99,9 +99,11 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             },
             disk: None,
             clock: ClockSnapshot {
-                synchronised: self.clock.synchronised(),
-                unsynchronised_seconds: None,
-                behind: None,
+                synchronised: self.clock.kept(),
+                unsynchronised_seconds: seen
+                    .unkept_since
+                    .map(|since| self.clock.moment().since(since).as_secs()),
+                behind: self.clock.behind().map(|behind| behind_what(behind).to_owned()),
                 kra: seen.result_dt.map(skew_snapshot),
                 server: seen.date.map(skew_snapshot),
             },
@@ -126,7 +128,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
     /// The snapshot with what has to be looked for in the log.
     pub async fn full_snapshot(&self) -> Snapshot {
         let mut snapshot = self.fresh_snapshot().await;
-        snapshot.disk = Some(disk_snapshot(self.ledger.disk_facts().await));
+        snapshot.disk = Some(self.disk().await);
         if let Ok((sales, _)) = self.ledger.recent(None, Some(Status::Signed), 1).await {
             snapshot.last_signed = sales.first().map(|sale| LastSigned {
                 trd_invc_no: sale.invoice.trader_ref.to_string(),
@@ -167,6 +169,13 @@ fn refused_sale(refusal: &OpenRefusal) -> RefusedSale {
         result_cd: refusal.words.result_cd.clone(),
         field: refusal.words.field.clone(),
         kra_message: refusal.words.message.clone(),
+    }
+}
+
+const fn behind_what(behind: Behind) -> &'static str {
+    match behind {
+        Behind::Build => "the making of this program",
+        Behind::Record => "earlier records of the log",
     }
 }
 

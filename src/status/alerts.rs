@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, AlertKey, RefusedSale, Snapshot, WaitingWebhook, advice};
+use super::{
+    About, AlertKey, CertificateSnapshot, RefusedSale, SkewSnapshot, Snapshot, WaitingWebhook, advice,
+};
 use crate::queue::{Seq, Status};
 
 /// A condition that somebody must act on.
@@ -106,6 +108,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         };
         raise("damage", format!("the journal is damaged: {damage}{more}. Run `etims-gateway verify`"));
     }
+    surroundings(snapshot, &mut raise);
     for webhook in snapshot.waiting_webhooks.iter().filter(|it| it.seconds >= WEBHOOK_PATIENCE) {
         let WaitingWebhook { name, event, why, seconds } = webhook;
         raise(
@@ -172,6 +175,62 @@ fn what_to_do_with_device(status: &str) -> &'static str {
 const WEBHOOK_PATIENCE: u64 = 600;
 /// The code of an alert about refused sales.
 const REJECTED: &str = "rejected";
+/// Nothing has kept the clock right for so long, seconds: a machine that was just started needs a moment.
+const UNSYNCHRONISED: u64 = 300;
+/// Clocks that differ by more, milliseconds.
+const SKEW_MS: u64 = 120_000;
+/// A certificate that ends sooner, seconds.
+const CERTIFICATE: i64 = 14 * 24 * 3600;
+/// Flash that has used more tenths of its life.
+const WORN: u8 = 9;
+
+/// Clock, certificates, wear: to be known before they stop anything.
+fn surroundings(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
+    let clock = &snapshot.clock;
+    if let Some(behind) = &clock.behind {
+        raise(
+            "clock",
+            format!(
+                "this machine's clock stands before {behind}, which is past: set it (timedatectl). Sales are taken and marked"
+            ),
+        );
+    } else if clock.unsynchronised_seconds.is_some_and(|seconds| seconds > UNSYNCHRONISED) {
+        raise("clock", "nothing keeps this machine's clock right: check its time service (timedatectl). Sales are taken and marked".to_owned());
+    }
+    let off = |skew: Option<SkewSnapshot>| skew.filter(|skew| skew.certain_ms.unsigned_abs() > SKEW_MS);
+    let whose = match (off(clock.server), off(clock.kra)) {
+        (Some(_), _) => Some("KRA's server and this machine"),
+        (None, Some(_)) => Some("KRA's own clock and this machine, though its server agrees,"),
+        (None, None) => None,
+    };
+    if let Some(whose) = whose {
+        raise(
+            "clock_skew",
+            format!(
+                "{whose} differ by more than 2 minutes: see `etims-gateway status`, and check the time service (timedatectl)"
+            ),
+        );
+    }
+    for certificate in snapshot.kra.certificates.iter().filter(|it| it.remaining_seconds < CERTIFICATE) {
+        let CertificateSnapshot { of, until, .. } = certificate;
+        raise(
+            "certificate",
+            format!(
+                "the certificate of {of} ends at {until}: nothing can be sent after that unless it is renewed"
+            ),
+        );
+    }
+    let wear = snapshot.disk.as_ref().and_then(|disk| disk.wear.as_ref());
+    if let Some(wear) =
+        wear.filter(|wear| wear.life_time.iter().any(|used| *used >= WORN) || wear.pre_eol >= 2)
+    {
+        raise(
+            "disk_wear",
+            format!("the flash {} has used more than 80 % of its life: plan to replace it", wear.device),
+        );
+    }
+}
+
 /// Refused sales that one alert describes; the others are counted.
 const DESCRIBED: usize = 3;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Alert, Snapshot};
+use super::{Alert, CertificateSnapshot, ExchangeSnapshot, Snapshot};
 
 /// The status as text, one fact a line.
 pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
@@ -73,6 +73,7 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
             store.free_bytes >> 20
         ),
     );
+    surroundings(snapshot, &mut line);
     line("public key", snapshot.public_key.clone());
     match alerts {
         [] => line("alerts", "none".to_owned()),
@@ -83,4 +84,67 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
         }
     }
     text
+}
+
+/// The last exchange, the clock, the disk.
+fn surroundings(snapshot: &Snapshot, line: &mut impl FnMut(&str, String)) {
+    if let Some(last) = &snapshot.kra.last_exchange {
+        let code = last.result_cd.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
+        let ExchangeSnapshot { function, outcome, took_ms, age_seconds, .. } = last;
+        line(
+            "last exchange",
+            format!("{function}: {outcome}{code}, took {took_ms} ms, {} ago", span(*age_seconds)),
+        );
+    }
+    for CertificateSnapshot { of, until, .. } in &snapshot.kra.certificates {
+        line("certificate", format!("of {of}, good until {until}"));
+    }
+    let clock = &snapshot.clock;
+    let kept = match (&clock.behind, clock.synchronised) {
+        (Some(behind), _) => format!("wrong: it stands before {behind}"),
+        (None, true) => "synchronised".to_owned(),
+        (None, false) => "not synchronised".to_owned(),
+    };
+    let skew = clock.kra.or(clock.server).map(|skew| {
+        let millis = std::time::Duration::from_millis(skew.ahead_ms.unsigned_abs());
+        let way = if skew.ahead_ms < 0 { "behind" } else { "ahead" };
+        match skew.certain_ms {
+            0 => "KRA's shows the same".to_owned(),
+            _ => format!("KRA's is {} {way}", humantime::format_duration(millis)),
+        }
+    });
+    line("clock", format!("{kept}; {}", skew.as_deref().unwrap_or("KRA's was not seen yet")));
+    if let Some(disk) = &snapshot.disk {
+        let wear = match &disk.wear {
+            Some(wear) => format!(
+                "{}: {} of its life used",
+                wear.device,
+                used(wear.life_time.into_iter().max().unwrap_or(0))
+            ),
+            None => "it tells no wear".to_owned(),
+        };
+        line("disk", format!("{} MiB, index {} MiB; {wear}", disk.total_bytes >> 20, disk.index_bytes >> 20));
+    }
+    let process = snapshot.process;
+    line(
+        "process",
+        format!(
+            "running for {}, {} MiB resident",
+            span(process.uptime_seconds),
+            process.resident_bytes >> 20
+        ),
+    );
+}
+
+fn span(seconds: u64) -> String {
+    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+}
+
+/// Tenths of a life, as an eMMC counts them.
+fn used(tenths: u8) -> String {
+    match tenths {
+        0 => "an unknown part".to_owned(),
+        1..=10 => format!("up to {} %", u32::from(tenths) * 10),
+        _ => "all and more".to_owned(),
+    }
 }

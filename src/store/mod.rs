@@ -52,6 +52,7 @@ mod bookmarks;
 mod bucket;
 mod carry;
 mod checkpoint;
+mod clock_steps;
 mod codec;
 mod committer;
 mod compaction;
@@ -111,6 +112,7 @@ mod tests;
 
 pub use crate::queue::{Seq, Status};
 pub use carry::{Carried, Part, Retired};
+pub use clock_steps::newest_trusted_ms;
 pub use effect::{Binding, Effect, LastAccepted, SeriesState};
 pub use entry::{Bound, Entry};
 pub use error::{CommitError, OpenError, ReadError};

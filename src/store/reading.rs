@@ -42,7 +42,7 @@ impl Reader {
             accepted_ms: entry.accepted.wall_ms,
             age: age(&entry.accepted, &self.now),
             clock_doubtful: !entry.accepted.synchronised,
-            time_can_be_mended: !entry.accepted.synchronised && entry.accepted.boot == self.now.boot,
+            time_can_be_mended: !entry.accepted.synchronised && entry.accepted.same_boot(&self.now),
             content: entry.content,
             invoice,
             status: entry.status,
@@ -253,12 +253,19 @@ fn waiting(entry: &Entry) -> Waiting {
     }
 }
 
-/// How long ago: by the clock that does not jump where it is the same boot, otherwise by the wall clock.
+/// How long ago: by the clock that does not jump. Over a restart of the machine it is only known to be as long as this run
+/// of it, and by the wall clock where that was to be trusted both times: a wrong clock makes nobody's sale old.
 pub(super) fn age(then: &Stamp, now: &Stamp) -> Duration {
-    let millis = if then.boot == now.boot {
+    let by_wall = u64::try_from(now.wall_ms.saturating_sub(then.wall_ms)).unwrap_or(0);
+    let trusted = then.synchronised && now.synchronised;
+    let millis = if then.same_boot(now) {
         now.monotonic_ms.saturating_sub(then.monotonic_ms)
+    } else if now.boot == Stamp::NO_BOOT {
+        if trusted { by_wall } else { 0 }
+    } else if trusted {
+        by_wall.max(now.monotonic_ms)
     } else {
-        u64::try_from(now.wall_ms.saturating_sub(then.wall_ms)).unwrap_or(0)
+        now.monotonic_ms
     };
     Duration::from_millis(millis)
 }
@@ -269,4 +276,50 @@ pub(super) fn read_failed(error: &ReadError) -> LedgerError {
 
 pub(super) fn body_failed(seq: Seq, error: &UnreadableBody) -> LedgerError {
     LedgerError::Failed(format!("record {seq}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_do_not_go_by_a_clock_that_may_be_wrong() {
+        let at = |wall_ms, boot, monotonic_ms, synchronised| Stamp {
+            wall_ms,
+            boot: [boot; 16],
+            monotonic_ms,
+            synchronised,
+        };
+        for (what, then, now, expected) in [
+            (
+                "the same run, whatever the wall clock did",
+                at(0, 1, 1_000, false),
+                at(9_999_999, 1, 61_000, true),
+                60_000,
+            ),
+            (
+                "over a restart, both clocks good",
+                at(1_000_000, 1, 5, true),
+                at(4_600_000, 2, 60_000, true),
+                3_600_000,
+            ),
+            (
+                "both good, and yet less than this run",
+                at(1_000_000, 1, 5, true),
+                at(1_000_500, 2, 60_000, true),
+                60_000,
+            ),
+            ("over a restart, not good before", at(0, 1, 5, false), at(4_600_000, 2, 60_000, true), 60_000),
+            (
+                "over a restart, not good now",
+                at(1_000_000, 1, 5, true),
+                at(99_600_000, 2, 60_000, false),
+                60_000,
+            ),
+            ("no boot is known, clocks good", at(1_000_000, 0, 5, true), at(1_060_000, 0, 7, true), 60_000),
+            ("no boot is known, clocks bad", at(1_000_000, 0, 5, false), at(1_060_000, 0, 7, true), 0),
+        ] {
+            assert_eq!(age(&then, &now), Duration::from_millis(expected), "{what}");
+        }
+    }
 }

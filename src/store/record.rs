@@ -122,6 +122,16 @@ pub struct Stamp {
     pub synchronised: bool,
 }
 
+impl Stamp {
+    /// Where the kernel gave no id of its boot.
+    pub const NO_BOOT: [u8; 16] = [0; 16];
+
+    /// Both in one run of the machine: their monotonic readings can be compared.
+    pub fn same_boot(&self, other: &Self) -> bool {
+        self.boot == other.boot && self.boot != Self::NO_BOOT
+    }
+}
+
 /// A record that is to be committed; the store adds running number and chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRecord {

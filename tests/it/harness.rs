@@ -61,6 +61,7 @@ pub(crate) fn within<T>(limit: Duration, what: &str, mut look: impl FnMut() -> O
 pub(crate) struct Shop {
     dir: TempDir,
     keys: RefCell<BTreeMap<String, String>>,
+    env: BTreeMap<String, String>,
     starts: Cell<u32>,
     wrapper: RefCell<Vec<String>>,
 }
@@ -99,7 +100,8 @@ impl Shop {
     /// A shop without a KRA: nothing listens where it should be.
     pub(crate) fn bare() -> Shop {
         let dir = tempfile::Builder::new().prefix("etims-it-").tempdir().unwrap();
-        let shop = Shop { dir, keys: RefCell::default(), starts: Cell::new(0), wrapper: RefCell::default() };
+        let (keys, env, wrapper) = (RefCell::default(), BTreeMap::new(), RefCell::default());
+        let shop = Shop { dir, keys, env, starts: Cell::new(0), wrapper };
         let path = |name: &str| format!("{:?}", shop.path(name));
         let keys = [
             ("state_dir", path("state")),
@@ -126,6 +128,12 @@ impl Shop {
     /// Sets a key of the configuration to a TOML value; it counts from the next start.
     pub(crate) fn set(self, key: &str, value: &str) -> Shop {
         self.change(key, value);
+        self
+    }
+
+    /// Sets an environment variable of the gateway.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Shop {
+        self.env.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -183,6 +191,7 @@ impl Shop {
             .arg(self.config())
             .env("NOTIFY_SOCKET", &notify.path)
             .env("RUST_BACKTRACE", "1")
+            .envs(&self.env)
             .stdout(journal.try_clone().unwrap())
             .stderr(journal)
             .spawn()

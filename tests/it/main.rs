@@ -11,6 +11,7 @@ mod till;
 
 mod alerts;
 mod api_log;
+mod clock;
 mod commands;
 mod config;
 mod demo;

@@ -14,7 +14,7 @@ mod story;
 
 pub use api_log::{ApiLog, LogPage};
 pub use authority::{About, Authority, Initialised};
-pub use clock::Clock;
+pub use clock::{Behind, Clock, ClockLog, ClockStep, Reading};
 pub use events::{AlertLog, DeviceNews, Event, EventLog, EventPage, Happened};
 pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};

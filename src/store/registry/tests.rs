@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use super::*;
 use crate::fiscal::{BhfId, DeviceSerial, Invoice, Tin};
-use crate::gateway::ports::{About, Acceptance, Authority, Clock, Initialised, Ledger};
+use crate::gateway::ports::{About, Acceptance, Authority, Behind, Clock, Initialised, Ledger};
 use crate::gateway::{
     Progress, Registered as Outcome, Registering, Registrar, expect_device, finish_registration,
 };
@@ -75,6 +75,16 @@ impl Clock for Machine {
     fn synchronised(&self) -> bool {
         true
     }
+
+    fn kept(&self) -> bool {
+        true
+    }
+
+    fn behind(&self) -> Option<Behind> {
+        None
+    }
+
+    fn believe(&self) {}
 }
 
 /// KRA as told; `meanwhile` happens while a request is there, which is answered once `answers` lets it.
