@@ -42,6 +42,9 @@ fn look(exchange: &Exchange, lookout: &Lookout) {
         http_status: exchange.http_status,
         took_ms,
     };
+    if let Some(until) = exchange.certificate_until {
+        lookout.certificate(until);
+    }
     lookout.exchange(last, skew(exchange.date), skew(exchange.result_dt));
 }
 

@@ -121,6 +121,7 @@ impl Client {
             trouble: seen.trouble.map(str::to_owned),
             date: received.and_then(Received::date).map(jiff::Timestamp::as_second),
             result_dt,
+            certificate_until: self.route.tls.as_ref().and_then(Tls::certificate_until),
             bodies: call.bodies(body),
         });
     }
@@ -204,6 +205,7 @@ impl Authority for Client {
                     trouble: Some(unreachable.why.clone()),
                     date: None,
                     result_dt: None,
+                    certificate_until: None,
                     bodies: Bodies::default(),
                 });
                 Err(unreachable)

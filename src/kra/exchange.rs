@@ -39,6 +39,8 @@ pub struct Exchange {
     pub date: Option<i64>,
     /// The answer's `resultDt`, seconds since 1970.
     pub result_dt: Option<i64>,
+    /// When the certificate that KRA showed last ends, seconds since 1970.
+    pub certificate_until: Option<i64>,
     /// Both bodies. They show nothing of themselves until they are redacted.
     pub bodies: Bodies,
 }

@@ -17,6 +17,7 @@ mod raw_server;
 mod retry_after;
 mod settings;
 mod tls;
+mod validity;
 #[cfg(test)]
 mod way_tests;
 

@@ -1,5 +1,6 @@
 //! TLS to KRA. The certificate is always verified; there is no switch for it.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::client::Resumption;
@@ -10,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::validity::ends_at;
 use crate::queue::{Step, Unreachable};
 
 /// How many sessions are kept for a quicker next handshake; there is one server.
@@ -32,6 +34,8 @@ pub(super) struct Tls {
     name: ServerName<'static>,
     extra_roots: Vec<CertificateDer<'static>>,
     config: Mutex<Option<Arc<ClientConfig>>>,
+    /// When the certificate of the last handshake ends; 0 before there was one.
+    ends_at: AtomicI64,
 }
 
 impl Tls {
@@ -41,7 +45,7 @@ impl Tls {
             Some(pem) => roots(pem)?,
             None => Vec::new(),
         };
-        Ok(Self { name, extra_roots, config: Mutex::new(None) })
+        Ok(Self { name, extra_roots, config: Mutex::new(None), ends_at: AtomicI64::new(0) })
     }
 
     /// Shakes hands over this connection.
@@ -50,13 +54,23 @@ impl Tls {
     /// [`Step::Trust`] where the certificate does not verify, else [`Step::Handshake`].
     pub(super) async fn handshake(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>, Unreachable> {
         let connector = TlsConnector::from(self.config()?);
-        connector.connect(self.name.clone(), stream).await.map_err(|error| {
+        let stream = connector.connect(self.name.clone(), stream).await.map_err(|error| {
             let unreachable = self.explain(&error);
             if unreachable.at == Step::Trust {
                 *self.kept() = None;
             }
             unreachable
-        })
+        })?;
+        let leaf = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        if let Some(ends_at) = leaf.and_then(|leaf| ends_at(leaf)) {
+            self.ends_at.store(ends_at, Ordering::Relaxed);
+        }
+        Ok(stream)
+    }
+
+    /// When the certificate that was shown last ends, seconds since 1970.
+    pub(super) fn certificate_until(&self) -> Option<i64> {
+        Some(self.ends_at.load(Ordering::Relaxed)).filter(|at| *at != 0)
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Option<Arc<ClientConfig>>> {

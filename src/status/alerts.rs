@@ -297,6 +297,19 @@ mod tests {
         check("disk_low", true, |it| it.store.min_free_bytes = 1);
         check("damage", true, |it| it.store.damage.push("segment 1".to_owned()));
         check("store_failed", true, |it| it.store.works = false);
+        check("clock", false, |it| it.clock.behind = Some("earlier records".to_owned()));
+        check("clock", false, |it| it.clock.unsynchronised_seconds = Some(301));
+        check("clock_skew", false, |it| {
+            it.clock.server = Some(SkewSnapshot { ahead_ms: -130_000, certain_ms: -120_001 });
+        });
+        check("certificate", false, |it| {
+            let remaining_seconds = 14 * 24 * 3600 - 1;
+            it.kra.certificates = vec![CertificateSnapshot { remaining_seconds, ..CertificateSnapshot::default() }];
+        });
+        check("disk_wear", false, |it| {
+            let wear = Some(crate::status::WearSnapshot { life_time: [1, 9], ..Default::default() });
+            it.disk = Some(crate::status::DiskSnapshot { wear, ..Default::default() });
+        });
         check("accepted_no_proof", false, |it| it.queue.accepted_no_proof = 1);
         check("till_webhook", false, |it| {
             let waiting = WaitingWebhook {
