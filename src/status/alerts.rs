@@ -304,7 +304,8 @@ mod tests {
         });
         check("certificate", false, |it| {
             let remaining_seconds = 14 * 24 * 3600 - 1;
-            it.kra.certificates = vec![CertificateSnapshot { remaining_seconds, ..CertificateSnapshot::default() }];
+            it.kra.certificates =
+                vec![CertificateSnapshot { remaining_seconds, ..CertificateSnapshot::default() }];
         });
         check("disk_wear", false, |it| {
             let wear = Some(crate::status::WearSnapshot { life_time: [1, 9], ..Default::default() });
