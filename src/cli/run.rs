@@ -5,8 +5,8 @@ use std::path::Path;
 use tracing::error;
 
 use super::Exit;
-use crate::config::{Settings, process_environment};
-use crate::daemon::{self, StartError, Stopped};
+use crate::config::Settings;
+use crate::daemon::{self, Configuration, StartError, Stopped};
 use crate::store::OpenError;
 use crate::systemd::{passed_sockets, start_logging};
 
@@ -25,8 +25,9 @@ pub fn run(config: Option<&Path>) -> Exit {
             return Exit::Configuration;
         }
     };
-    let Some(settings) = load(config) else { return Exit::Configuration };
-    if let Err(error) = start_logging(daemon::log_format(&settings), daemon::log_level(&settings)) {
+    let Some(configuration) = load_all(config) else { return Exit::Configuration };
+    let settings = &configuration.loaded.settings;
+    if let Err(error) = start_logging(daemon::log_format(settings), daemon::log_level(settings)) {
         eprintln!("etims-gateway: {error}");
         return Exit::Internal;
     }
@@ -42,7 +43,7 @@ pub fn run(config: Option<&Path>) -> Exit {
             return Exit::Internal;
         }
     };
-    let ended = runtime.block_on(daemon::run(settings, passed));
+    let ended = runtime.block_on(daemon::run(configuration, passed));
     runtime.shutdown_background();
     match ended {
         Ok(Stopped::Asked) => Exit::Ok,
@@ -54,22 +55,15 @@ pub fn run(config: Option<&Path>) -> Exit {
     }
 }
 
-/// The checked configuration; its problems are printed.
+/// The checked settings; their problems are printed.
 pub(super) fn load(config: Option<&Path>) -> Option<Settings> {
-    let loaded = match Settings::load(config, process_environment()) {
-        Ok(loaded) => loaded,
-        Err(problems) => {
-            eprintln!("{}", problems.to_string().trim_end());
-            return None;
-        }
-    };
-    match loaded.check_secrets() {
-        Ok(warnings) => {
-            for warning in loaded.warnings.iter().chain(&warnings) {
-                eprintln!("warning: {}: {}", warning.key, warning.message);
-            }
-            Some(loaded.settings)
-        }
+    load_all(config).map(|configuration| configuration.loaded.settings)
+}
+
+fn load_all(config: Option<&Path>) -> Option<Configuration> {
+    let said = |key: &str, message: &str| eprintln!("warning: {key}: {message}");
+    match Configuration::read(config.map(Path::to_owned), said) {
+        Ok(configuration) => Some(configuration),
         Err(problems) => {
             eprintln!("{}", problems.to_string().trim_end());
             None
@@ -83,12 +77,11 @@ pub(super) fn exit_of(error: &StartError) -> Exit {
         StartError::Directory { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             Exit::Permission
         }
-        StartError::Directory { .. } => Exit::Internal,
+        StartError::Directory { .. } | StartError::Signals(_) => Exit::Internal,
         StartError::Guard(_)
         | StartError::Kra(_)
         | StartError::Listen(_)
         | StartError::OtherDevice { .. }
-        | StartError::Token(_)
         | StartError::Unusable(_) => Exit::Configuration,
         StartError::Ledger(error) => match error {
             crate::store::LedgerOpenError::Damaged(_) => Exit::Damaged,

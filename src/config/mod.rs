@@ -17,6 +17,7 @@ mod not_built;
 mod places;
 mod problem;
 mod reader;
+mod reload;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ pub use kind::Kind;
 pub use load::{DEFAULT_PATH, Effective, Loaded};
 pub use not_built::{NOT_BUILT, NotBuilt};
 pub use problem::{Problem, Problems, Source, Warning};
+pub use reload::{Changes, LIVE};
 pub use settings::{
     Admin, ApiLog, CfmDt, DataBits, Delivery, Device, DeviceIdentity, Environment, FlowControl, Http,
     ItemCode, Kra, Log, LogFormat, LogLevel, Notify, Parity, Sales, Serial, SerialProtocol, Settings,

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::keys::{Fallback, every_key};
+use super::keys::{Fallback, Key, every_key};
+use super::kind::Kind;
 use super::load::load_on;
 use super::places::Machine;
-use super::{Environment, Loaded, Problems, Source, Wire};
+use super::{Environment, LIVE, Loaded, Problems, Source, Wire};
 
 /// A machine of its own, in a directory that goes away with the test.
 struct Bench {
@@ -418,4 +419,77 @@ fn the_examples_load() {
         count += 1;
     }
     assert!(count >= 3);
+}
+
+/// Another value for each key than the default and than what the test's base has.
+fn another(key: &Key) -> Option<&'static str> {
+    Some(match (key.name, key.kind) {
+        ("kra.environment", _) => "\"sandbox\"",
+        ("kra.connect_timeout", _) => "\"11s\"",
+        ("kra.request_timeout", _) => "\"121s\"",
+        ("delivery.backoff_initial", _) => "\"2s\"",
+        ("kra.wire", _) => "\"json\"",
+        ("kra.sign_requests", _) => "false",
+        ("kra.paths.*", _) => "\"/elsewhere\"",
+        ("kra.base_url", _) => "\"http://127.0.0.1:9/other\"",
+        ("log.level", _) => "\"debug\"",
+        ("http.max_body" | "api_log.max_size" | "storage.min_free" | "storage.reserve", _) => "\"8MiB\"",
+        ("http.allowed_origins", _) => "[\"https://pos.example\"]",
+        ("http.listen", _) => "[\"127.0.0.1:8461\"]",
+        (_, Kind::Choice(words)) => Box::leak(format!("{:?}", words.last()?).into_boxed_str()),
+        (_, Kind::Integer { .. }) => "7",
+        (_, Kind::Duration { .. }) => "\"77s\"",
+        (_, Kind::Path | Kind::CredentialFile) => "\"/somewhere/else\"",
+        (_, Kind::Text { .. } | Kind::Host) => "\"another\"",
+        (_, Kind::Proxy) => "\"http://proxy:3128\"",
+        (_, Kind::Mode) => "\"0600\"",
+        (_, Kind::Tin) => "\"P051234567Z\"",
+        (_, Kind::BhfId) => "\"07\"",
+        (_, Kind::Url) => "\"http://127.0.0.1:1/hook\"",
+        _ => return None,
+    })
+}
+
+#[test]
+fn a_reload_takes_over_what_is_live_and_names_the_rest() {
+    for live in LIVE {
+        assert!(every_key().iter().any(|key| key.name == *live), "{live} is no key");
+    }
+    let old = with("", &[]).unwrap();
+    let mut seen = 0;
+    for key in every_key().iter().filter(|key| !key.name.starts_with("serial.")) {
+        let Some(value) = another(key) else { continue };
+        let name = key.name.replace("kra.paths.*", "kra.paths.saveItem");
+        // What is not built yet cannot be set.
+        let Ok(fresh) = with(&format!("{name} = {value}"), &[]) else { continue };
+        seen += 1;
+        assert_ne!(fresh.settings, old.settings, "{name} = {value} is no change");
+        let mut taken = old.clone();
+        let changes = taken.take_over(&fresh);
+        if LIVE.contains(&key.name) {
+            assert_eq!((changes.live.as_slice(), changes.at_restart.len()), (&[name.clone()][..], 0));
+            assert_eq!(taken.settings, fresh.settings, "{name} is taken over");
+            assert_eq!(taken.digests(), fresh.digests(), "{name}");
+        } else {
+            assert!(changes.live.is_empty() && changes.at_restart.contains(&name), "{name}: {changes:?}");
+            assert_eq!(taken.settings, old.settings, "{name} stays as it is");
+            assert_eq!(taken.digests(), old.digests(), "{name}");
+        }
+        assert_ne!(fresh.digests(), old.digests(), "{name}");
+        assert_eq!(taken.take_over(&fresh).live, Vec::<String>::new(), "{name} twice");
+    }
+    assert!(seen > 40, "{seen} keys");
+}
+
+#[test]
+fn the_shipped_file_names_what_is_live() {
+    let text = include_str!("../../config/etims-gateway.toml");
+    let paragraph = text.split("\n#\n").find(|part| part.contains("systemctl reload")).unwrap();
+    for live in LIVE {
+        let (section, _) = live.split_once('.').unwrap();
+        let all =
+            every_key().iter().filter(|key| key.split().0 == section).all(|key| LIVE.contains(&key.name));
+        let named = if all { format!("{section}.*") } else { (*live).to_owned() };
+        assert!(paragraph.contains(&named), "{named}: {paragraph}");
+    }
 }

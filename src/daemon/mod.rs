@@ -3,11 +3,15 @@
 pub mod clock;
 mod exchanges;
 mod process;
+mod reload;
 mod run;
+mod signals;
 mod sockets;
+mod stop;
 mod tasks;
 mod webhooks;
 mod wiring;
 
+pub use reload::Configuration;
 pub use run::{StartError, Stopped, make_store, run};
 pub use wiring::{log_format, log_level};

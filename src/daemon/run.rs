@@ -4,22 +4,22 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
 use super::clock::{self, MachineClock, stamp};
 use super::process::process;
+use super::reload::{Configuration, LiveSettings, Reloading};
+use super::signals::{Signals, Told};
 use super::sockets::{self, Sockets};
+use super::stop::Stop;
 use super::{exchanges, tasks, webhooks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
-use crate::gateway::ports::{ApiLog, LedgerError, Registry};
+use crate::gateway::ports::{ApiLog, Registry};
 use crate::gateway::{
     Asks, Drainer, Instruments, Operator, Orders, Progress, Registering, Registrar, Taking, Watch,
     expect_device, finish_registration,
@@ -32,15 +32,6 @@ use crate::store::{
     JournalLedger, LedgerOpenError, OpenError, OpenReport, Options, Store, newest_trusted_ms,
 };
 use crate::systemd::{Notify, PassedSocket};
-
-/// How long registers and technicians are given to take their answers at a stop.
-const LAST_ANSWERS: Duration = Duration::from_secs(3);
-/// How long the drain is given at a stop: its own patience, and a commit.
-const LAST_OUTCOME: Duration = Duration::from_secs(6);
-/// How long the log of exchanges with KRA is given at a stop.
-const LAST_ROWS: Duration = Duration::from_secs(1);
-/// How long a registration on the line is given, from the stop on: KRA gives the key in its one answer only.
-const LAST_REGISTRATION: Duration = Duration::from_secs(8);
 
 /// The daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -77,12 +68,12 @@ pub enum StartError {
     /// A socket.
     #[error("{0}")]
     Listen(#[from] ListenError),
+    /// Signals cannot be listened to.
+    #[error("listening for signals: {0}")]
+    Signals(std::io::Error),
     /// Something at the very start of the store's use.
     #[error("{0}")]
     Store(#[from] OpenError),
-    /// A token that cannot be read.
-    #[error("http.token_file: {0}")]
-    Token(String),
     /// A setting.
     #[error("{0}")]
     Unusable(#[from] wiring::Unusable),
@@ -113,79 +104,76 @@ pub fn make_store(settings: &Settings) -> Result<bool, StartError> {
 ///
 /// # Errors
 /// It could not start; nothing was accepted.
-pub async fn run(settings: Settings, passed: Vec<PassedSocket>) -> Result<Stopped, StartError> {
+pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Result<Stopped, StartError> {
     let started = std::time::Instant::now();
+    let settings = &configuration.loaded.settings;
+    let mut signals = Signals::listen().map_err(StartError::Signals)?;
     make_directory(&settings.state_dir)?;
-    let store = open_store(&settings).await?;
-    let (parts, asks, orders) = Parts::new(&settings, store.clone())?;
-    let configured = prepare_device(&settings, parts.ledger.as_ref()).await?;
+    // Nothing is promised to anybody yet: a stop need not wait for the disk.
+    let store = tokio::select! {
+        opened = open_store(settings) => opened?,
+        () = signals.stop() => return Ok(Stopped::Asked),
+    };
+    let (parts, asks, orders) = Parts::new(settings, store.clone())?;
+    let configured = tokio::select! {
+        prepared = prepare(&configuration, parts.ledger.as_ref()) => prepared?,
+        () = signals.stop() => {
+            std::mem::forget(parts);
+            return Ok(Stopped::Asked);
+        }
+    };
 
     let (stop, stopping) = watch::channel(false);
-    let mut servers = parts.serve(&settings, passed, &stopping).await?;
-    webhooks::start(&settings, (&parts.ledger, &parts.progress), &stopping, &mut servers);
+    let (mut servers, guard) = parts.serve(settings, passed, &stopping).await?;
+    webhooks::start(settings, (&parts.ledger, &parts.progress), &stopping, &mut servers);
     let (stop_drain, drain_stopping) = watch::channel(false);
-    let mut drain = tokio::spawn(parts.drainer(&settings).run(orders, told(drain_stopping)));
-    let mut registrar = tokio::spawn(parts.registering(&settings, configured).run(asks, stopping.clone()));
+    let mut drain = tokio::spawn(parts.drainer().run(orders, told(drain_stopping)));
+    let mut registrar = tokio::spawn(parts.registering(configured).run(asks, stopping.clone()));
     let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
-    let store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
+    let mut store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
+    let mut reloading = parts.reloading(configuration, guard);
 
     Notify::Ready.send();
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     info!(version = env!("CARGO_PKG_VERSION"), took_ms, "ready");
 
-    let ended = tokio::select! {
-        () = asked_to_stop() => Stopped::Asked,
-        why = store_watch => Stopped::Failed(why.unwrap_or_else(|error| format!("the store's watch ended: {error}"))),
-        drained = &mut drain => Stopped::Failed(match drained {
-            Ok(Ok(())) => "the drain ended by itself".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => format!("the drain ended early: {error}"),
-        }),
-        ended = &mut registrar => Stopped::Failed(match ended {
-            Ok(()) => "the registrar ended by itself".to_owned(),
-            Err(error) => format!("the registrar ended early: {error}"),
-        }),
+    let ended = loop {
+        tokio::select! {
+            told = signals.next() => match told {
+                Told::Stop => break Stopped::Asked,
+                Told::Reload => tokio::select! {
+                    () = reloading.reload() => {}
+                    () = signals.stop() => break Stopped::Asked,
+                },
+            },
+            why = &mut store_watch => break Stopped::Failed(why.unwrap_or_else(|error| format!("the store's watch ended: {error}"))),
+            drained = &mut drain => break Stopped::Failed(match drained {
+                Ok(Ok(())) => "the drain ended by itself".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => format!("the drain ended early: {error}"),
+            }),
+            ended = &mut registrar => break Stopped::Failed(match ended {
+                Ok(()) => "the registrar ended by itself".to_owned(),
+                Err(error) => format!("the registrar ended early: {error}"),
+            }),
+        }
     };
 
+    let last = Stop::begin();
     Notify::Stopping.send();
     match &ended {
         Stopped::Asked => info!("stopping"),
         Stopped::Failed(why) => error!(why, "stopping: the store or a task failed"),
     }
     line.abort();
-    let begun = Instant::now();
-    // Registers first: what they were promised is answered while the drain still runs.
-    let _ = stop.send(true);
-    let all = async { while servers.join_next().await.is_some() {} };
-    if timeout(LAST_ANSWERS, all).await.is_err() {
-        warn!("some clients did not take their answers in time");
-    }
+    last.answer(&stop, &parts.progress, servers).await;
     let _ = stop_drain.send(true);
-    tokio::join!(last_outcome(drain), last_registration(registrar, begun + LAST_REGISTRATION));
-    store.close().await;
-    last_rows(Arc::clone(&parts.exchanges)).await;
+    last.end_requests(drain, registrar).await;
+    if !last.close(store, Arc::clone(&parts.exchanges)).await {
+        std::mem::forget((parts, reloading));
+    }
     info!("stopped");
     Ok(ended)
-}
-
-async fn last_outcome(drain: JoinHandle<Result<(), LedgerError>>) {
-    if !drain.is_finished() && timeout(LAST_OUTCOME, drain).await.is_err() {
-        warn!("a request to KRA is still on the line: its sale is looked up at the next start");
-    }
-}
-
-async fn last_registration(registrar: JoinHandle<()>, deadline: Instant) {
-    if !registrar.is_finished() && timeout_at(deadline, registrar).await.is_err() {
-        warn!("the device's registration is still on the line: its answer may be lost");
-    }
-}
-
-/// A disk that hangs is not waited for: the log is no sale.
-async fn last_rows(exchanges: Arc<ExchangeLog>) {
-    let written = tokio::task::spawn_blocking(move || exchanges.close());
-    if timeout(LAST_ROWS, written).await.is_err() {
-        warn!("the last exchanges with KRA could not be written to their log in time");
-    }
 }
 
 /// What the tasks share.
@@ -198,6 +186,7 @@ struct Parts {
     watch: Arc<Watch<JournalLedger, Client, MachineClock>>,
     registrar: Registrar,
     operator: Operator,
+    live: Arc<LiveSettings>,
 }
 
 impl Parts {
@@ -215,6 +204,7 @@ impl Parts {
         let observer = exchanges::observer(Arc::clone(&exchanges), counters, lookout);
         let authority = Arc::new(Client::new(wiring::kra_settings(settings)?, observer)?);
         let progress = Arc::new(Progress::default());
+        let live = Arc::new(LiveSettings::of(settings));
         let clock = Arc::new(MachineClock);
         let watch = Arc::new(Watch {
             ledger: Arc::clone(&ledger),
@@ -222,28 +212,31 @@ impl Parts {
             clock: Arc::clone(&clock),
             progress: Arc::clone(&progress),
             instruments,
-            shown: wiring::shown(settings),
+            shown: live.shown.clone(),
         });
         let (registrar, asks) = Registrar::new();
         let (operator, orders) = Operator::new();
-        Ok((Self { ledger, authority, exchanges, progress, clock, watch, registrar, operator }, asks, orders))
+        Ok((
+            Self { ledger, authority, exchanges, progress, clock, watch, registrar, operator, live },
+            asks,
+            orders,
+        ))
     }
 
-    fn drainer(&self, settings: &Settings) -> Drainer<JournalLedger, Client, MachineClock> {
+    fn drainer(&self) -> Drainer<JournalLedger, Client, MachineClock> {
         Drainer {
             ledger: Arc::clone(&self.ledger),
             authority: Arc::clone(&self.authority),
             clock: Arc::clone(&self.clock),
             progress: Arc::clone(&self.progress),
             lookout: Arc::clone(&self.watch.instruments.lookout),
-            rules: wiring::sending_rules(settings),
+            rules: self.live.sending.clone(),
             dice: wiring::dice,
         }
     }
 
     fn registering(
         &self,
-        settings: &Settings,
         configured: Option<DeviceIdentity>,
     ) -> Registering<JournalLedger, Client, MachineClock> {
         Registering {
@@ -252,8 +245,19 @@ impl Parts {
             clock: Arc::clone(&self.clock),
             progress: Arc::clone(&self.progress),
             configured,
-            pause: wiring::registrar_pause(settings),
+            pause: self.live.registrar_pause.clone(),
             dice: wiring::dice,
+        }
+    }
+
+    fn reloading(&self, configuration: Configuration, guard: Guard) -> Reloading {
+        Reloading {
+            configuration,
+            live: Arc::clone(&self.live),
+            authority: Arc::clone(&self.authority),
+            guard,
+            ledger: Arc::clone(&self.ledger),
+            progress: Arc::clone(&self.progress),
         }
     }
 
@@ -263,10 +267,10 @@ impl Parts {
         settings: &Settings,
         passed: Vec<PassedSocket>,
         stopping: &watch::Receiver<bool>,
-    ) -> Result<JoinSet<()>, StartError> {
+    ) -> Result<(JoinSet<()>, Guard), StartError> {
         let desk = Arc::new(Desk {
             taking: Taking {
-                rules: wiring::taking_rules(settings),
+                rules: self.live.taking.clone(),
                 ledger: Arc::clone(&self.ledger),
                 progress: Arc::clone(&self.progress),
                 clock: Arc::clone(&self.clock),
@@ -284,7 +288,7 @@ impl Parts {
             operator: self.operator.clone(),
         });
         let Sockets { till, admin } = sockets::bind(settings, passed).await?;
-        let guard = sockets::guard(settings, &till, read_token(settings)?)?;
+        let guard = sockets::guard(settings, &till, wiring::token(settings)?)?;
         let counters = Arc::clone(&self.watch.instruments.counters);
         let limits = Limits { counters, ..wiring::limits(settings) };
         let mut servers = JoinSet::new();
@@ -302,7 +306,7 @@ impl Parts {
             async move { desk.answer(request).await }
         };
         servers.spawn(serve(admin, Limits::default(), Guard::local(), handler, stopping.clone()));
-        Ok(servers)
+        Ok((servers, guard))
     }
 }
 
@@ -348,6 +352,18 @@ fn tell_opened(report: &OpenReport, dir: &Path) {
         error!(%damage, "the journal is damaged in finished records: run `etims-gateway verify`");
     }
     info!(%dir, start = report.epoch, replayed = report.replayed, "store open");
+}
+
+/// What is written down before anybody is served; the device that is to be registered.
+async fn prepare(
+    configuration: &Configuration,
+    ledger: &JournalLedger,
+) -> Result<Option<DeviceIdentity>, StartError> {
+    let configured = prepare_device(&configuration.loaded.settings, ledger).await?;
+    if let Err(error) = ledger.note_configuration(&configuration.loaded.digests(), "start").await {
+        error!(%error, "the configuration of this start could not be written into the log");
+    }
+    Ok(configured)
 }
 
 /// What is known of the device before the first register is served. What cannot be written down now is tried again
@@ -397,14 +413,6 @@ fn tell_first_number(configured: u64, ledger: &JournalLedger) {
     }
 }
 
-fn read_token(settings: &Settings) -> Result<Option<String>, StartError> {
-    let Some(file) = &settings.http.token_file else { return Ok(None) };
-    let secret = file
-        .read(settings.credentials_directory.as_deref())
-        .map_err(|error| StartError::Token(error.to_string()))?;
-    Ok(Some(secret.expose().to_owned()))
-}
-
 fn make_directory(dir: &Path) -> Result<(), StartError> {
     DirBuilder::new()
         .recursive(true)
@@ -416,24 +424,4 @@ fn make_directory(dir: &Path) -> Result<(), StartError> {
 async fn told(mut stopping: watch::Receiver<bool>) {
     // A sender that is gone means the same.
     let _ = stopping.wait_for(|stop| *stop).await;
-}
-
-/// SIGTERM or SIGINT. A reload is noticed and answered: this version reads its configuration at a start only.
-async fn asked_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut reload)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()), signal(SignalKind::hangup()))
-    else {
-        return std::future::pending().await;
-    };
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return,
-            _ = interrupt.recv() => return,
-            _ = reload.recv() => {
-                Notify::Reloading.send();
-                warn!("a changed configuration takes effect at the next start: restart the gateway");
-                Notify::Ready.send();
-            }
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use super::wiring;
 use crate::config::Settings;
 use crate::http::{Guard, ListenError, Listener};
 use crate::systemd::PassedSocket;
@@ -37,7 +38,6 @@ pub(super) fn guard(
     till: &[Listener],
     token: Option<String>,
 ) -> Result<Guard, crate::http::GuardError> {
-    let origins = settings.http.allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect();
     let addresses: Vec<SocketAddr> = till.iter().filter_map(Listener::local_addr).collect();
-    Guard::new(origins, &addresses, token)
+    Guard::new(wiring::origins(settings), &addresses, token)
 }

@@ -162,6 +162,23 @@ pub(super) fn limits(settings: &Settings) -> Limits {
     }
 }
 
+/// What TCP requests must bring, if anything.
+///
+/// # Errors
+/// The token's file cannot be read.
+pub(super) fn token(settings: &Settings) -> Result<Option<String>, Unusable> {
+    let Some(file) = &settings.http.token_file else { return Ok(None) };
+    let secret = file
+        .read(settings.credentials_directory.as_deref())
+        .map_err(|error| unusable("http.token_file")(error.to_string()))?;
+    Ok(Some(secret.expose().to_owned()))
+}
+
+/// Web pages that may call, as browsers write their origin.
+pub(super) fn origins(settings: &Settings) -> Vec<String> {
+    settings.http.allowed_origins.iter().map(|origin| origin.as_str().to_owned()).collect()
+}
+
 /// The device that the configuration names, if it names one.
 pub(super) fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
     let named = settings.device.identity()?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::live::Live;
 use super::ports::{Acceptance, Clock, Device, Ledger, LedgerError, Place, Registry, Sale};
 use super::progress::Progress;
 use crate::fiscal::{
@@ -81,7 +82,7 @@ pub struct Posted {
 #[derive(Debug)]
 pub struct Taking<L, C> {
     /// How they are taken.
-    pub rules: TakingRules,
+    pub rules: Live<TakingRules>,
     /// Where they are kept.
     pub ledger: Arc<L>,
     /// The drain, to nudge and to wait for.
@@ -109,7 +110,8 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         let trader_ref = posted.draft.valid_trader_ref();
         let own_time = posted.draft.confirmed_at.is_some();
         let content = sha256(&posted.draft.canonical_bytes());
-        let repeat = |known: Sale| same_sale(known, content, own_time, self.rules.repeat_window);
+        let repeat_window = self.rules.now().repeat_window;
+        let repeat = |known: Sale| same_sale(known, content, own_time, repeat_window);
 
         let accepted = match self.check(posted) {
             Ok(invoice) => self.ledger.accept(invoice, content, origin).await.map_err(Refused::from),
@@ -145,7 +147,7 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         if flows {
             self.progress.nudge();
         }
-        let patience = wait.unwrap_or(self.rules.realtime_wait);
+        let patience = wait.unwrap_or_else(|| self.rules.now().realtime_wait);
         let active = matches!(self.ledger.device(), Device::Active(..));
         // No wait behind others, nor while KRA is away; one that is gone already was sent quicker than we looked.
         let hopeless = place == Place::Behind || (place == Place::First && (!flows || !active));
@@ -156,6 +158,7 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             tokio::select! {
                 () = news => {}
                 () = self.progress.stalled() => {}
+                () = self.progress.closing() => {}
                 () = tokio::time::sleep(patience) => {}
             }
         }
@@ -178,8 +181,14 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             let news = self.ledger.news_of(sale.seq);
             // It may have become final between the look and the asking.
             let Some(sale) = self.ledger.find(trader_ref).await? else { return Ok(None) };
-            if sale.status != Status::Pending || tokio::time::timeout_at(deadline, news).await.is_err() {
+            if sale.status != Status::Pending {
                 return Ok(Some(sale));
+            }
+            tokio::select! {
+                () = news => {}
+                // Nobody is kept waiting over a stop: the state as it is now.
+                () = self.progress.closing() => return Ok(Some(sale)),
+                () = tokio::time::sleep_until(deadline) => return Ok(Some(sale)),
             }
         }
     }
@@ -189,11 +198,12 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         // Sales are taken as soon as it is known whose they are; KRA need not have answered.
         let known = self.ledger.device();
         let device = known.identity().ok_or(Refused::NotRegistered)?;
+        let taking = self.rules.now();
         let rules = Rules {
             device,
-            convention: self.rules.convention,
-            rates: self.rules.rates,
-            codes: &self.rules.codes,
+            convention: taking.convention,
+            rates: taking.rates,
+            codes: &taking.codes,
             now: self.clock.kra_now(),
             clock_synchronised: self.clock.synchronised(),
         };
@@ -204,8 +214,8 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         }
         // Parked ones are not pending, and those that wait for another say nothing about the line.
         let oldest =
-            self.rules.offline_limit.and_then(|_| self.ledger.oldest_beside(&self.progress.sight().aside));
-        match (self.rules.offline_limit, oldest) {
+            taking.offline_limit.and_then(|_| self.ledger.oldest_beside(&self.progress.sight().aside));
+        match (taking.offline_limit, oldest) {
             (Some(limit), Some(oldest)) if oldest > limit => Err(Refused::OfflineLimit(oldest)),
             _ => Ok(invoice),
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::live::Live;
 use super::lookout::Lookout;
 use super::operator::Orders;
 use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
@@ -51,7 +52,7 @@ pub struct Drainer<L, A, C> {
     /// What KRA's last answers have shown of its clock.
     pub lookout: Arc<Lookout>,
     /// How documents are sent.
-    pub rules: SendingRules,
+    pub rules: Live<SendingRules>,
     /// Throws the dice.
     pub dice: fn() -> Dice,
 }
@@ -68,7 +69,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), LedgerError> {
         tokio::pin!(stop);
-        let mut drain = Drain::new(self.rules.policy, self.clock.moment());
+        let mut drain = Drain::new(self.rules.now().policy, self.clock.moment());
         drain.recall(self.clock.moment(), &self.ledger.latest_refusals().await?);
         let mut event = Event::Woken;
         loop {
@@ -93,6 +94,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             };
             // One moment for both: whoever is left out of the view is still aside for the machine.
             let now = self.clock.moment();
+            drain.go_by(self.rules.now().policy);
             let view = self.ledger.view(drain.aside(now)).await?;
             let before = drain.clone();
             let action = drain.step(now, event, &view, (self.dice)());
@@ -288,23 +290,18 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let by_kra = self.lookout.now().kra_now(self.clock.wall_ms());
         let present = by_kra.or_else(|| self.clock.synchronised().then_some(now));
         let sold_at = self.sold_at(sale, present).await?;
-        let confirmed_at = if self.rules.time_of_sending { present.unwrap_or(now) } else { sold_at };
+        let rules = self.rules.now();
+        let confirmed_at = if rules.time_of_sending { present.unwrap_or(now) } else { sold_at };
         let registration = self.ledger.device();
         let registered = registration.registration();
         let trader = TraderTexts {
-            name: self
-                .rules
+            name: rules
                 .trader
                 .name
                 .clone()
                 .or_else(|| registered.map(|it| it.taxpayer_name.clone()).filter(|it| !it.is_empty())),
-            address: self
-                .rules
-                .trader
-                .address
-                .clone()
-                .or_else(|| registered.and_then(|it| it.address.clone())),
-            ..self.rules.trader.clone()
+            address: rules.trader.address.clone().or_else(|| registered.and_then(|it| it.address.clone())),
+            ..rules.trader.clone()
         };
         let binding = SaleBinding {
             invoice_no: number,
@@ -313,7 +310,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             sold_on: sold_at.date(),
             trader: &trader,
         };
-        let request = sale::encode(self.rules.format, &sale.invoice, &binding);
+        let request = sale::encode(rules.format, &sale.invoice, &binding);
         let sent_as = SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at };
         Ok(Bound { sent_as, request })
     }

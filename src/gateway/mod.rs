@@ -3,6 +3,7 @@
 mod accept_sale;
 mod adopt_device;
 mod drain_queue;
+mod live;
 mod lookout;
 mod measure;
 mod operator;
@@ -21,6 +22,7 @@ mod watch_health;
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
 pub use adopt_device::{Adopted, Adoption};
 pub use drain_queue::{Drainer, SendingRules};
+pub use live::Live;
 pub use lookout::{LastExchange, Lookout, Sightings, Skew};
 pub use measure::Instruments;
 pub use operator::{Operator, Order, Orders};

@@ -40,6 +40,7 @@ pub struct Progress {
     nudge: Notify,
     retry: Notify,
     line: Notify,
+    closing: watch::Sender<bool>,
     webhooks: Mutex<BTreeMap<&'static str, Waiting>>,
 }
 
@@ -60,6 +61,7 @@ impl Default for Progress {
             retry: Notify::new(),
             line: Notify::new(),
             webhooks: Mutex::default(),
+            closing: watch::Sender::new(false),
         }
     }
 }
@@ -79,6 +81,17 @@ impl Progress {
     pub async fn stalled(&self) {
         let mut sight = self.sight.subscribe();
         let _ = sight.wait_for(|sight| !sight.flows).await;
+    }
+
+    /// The gateway stops: whoever waits for a sale's fate is told how it stands.
+    pub fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    /// Resolves once nobody may be kept waiting any more.
+    pub async fn closing(&self) {
+        let mut closing = self.closing.subscribe();
+        let _ = closing.wait_for(|closing| *closing).await;
     }
 
     /// There is a new document.

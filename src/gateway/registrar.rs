@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::adopt_device::{Adopted, Adoption, adopt_device};
+use super::live::Live;
 use super::ports::{Acted, Authority, Clock, Device, LedgerError, Registry};
 use super::progress::Progress;
 use super::register_device::{Registered, register_device};
@@ -87,7 +88,7 @@ pub struct Registering<L, A, C> {
     /// The device that the configuration names: no other is registered then.
     pub configured: Option<DeviceIdentity>,
     /// The longest pause between two tries.
-    pub pause: Duration,
+    pub pause: Live<Duration>,
     /// Throws the dice.
     pub dice: fn() -> Dice,
 }
@@ -186,8 +187,9 @@ impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
     }
 
     fn pause(&self) -> Duration {
-        let spread = u64::try_from(self.pause.as_millis()).unwrap_or(u64::MAX).max(1);
-        Duration::from_millis((self.dice)().0 % spread).max(self.pause / 8)
+        let pause = *self.pause.now();
+        let spread = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX).max(1);
+        Duration::from_millis((self.dice)().0 % spread).max(pause / 8)
     }
 }
 

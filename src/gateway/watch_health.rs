@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::live::Live;
 use super::measure::{Instruments, certificate_snapshot, exchange_snapshot, skew_snapshot};
 use super::ports::{Authority, Behind, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
@@ -46,13 +47,14 @@ pub struct Watch<L, A, C> {
     /// What counts and measures.
     pub instruments: Instruments,
     /// From the configuration.
-    pub shown: Shown,
+    pub shown: Live<Shown>,
 }
 
 impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> {
     /// Everything as it stands now. KRA is not asked.
     pub fn snapshot(&self) -> Snapshot {
         let sight = self.progress.sight();
+        let shown = self.shown.now();
         let counts = self.ledger.counts();
         let store = self.ledger.store_facts();
         let contact =
@@ -61,8 +63,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
         let wall = Duration::from_millis(u64::try_from(self.clock.wall_ms()).unwrap_or(0));
         Snapshot {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            environment: self.shown.environment.clone(),
-            wire: self.shown.wire.clone(),
+            environment: shown.environment.clone(),
+            wire: shown.wire.clone(),
             device: device_snapshot(&self.ledger.device(), sight.held_device, sight.held.as_deref()),
             kra: KraSnapshot {
                 up: sight.line_up && sight.last_contact_ms.is_some(),
@@ -109,7 +111,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             },
             process: (self.instruments.process)(),
             public_key: data_encoding::BASE64.encode(&store.public_key),
-            offline_warn_seconds: self.shown.offline_warn.as_secs(),
+            offline_warn_seconds: shown.offline_warn.as_secs(),
         }
     }
 

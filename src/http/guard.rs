@@ -17,6 +17,7 @@ use hyper::{Method, StatusCode, Version};
 use subtle::ConstantTimeEq;
 
 use super::answer::{Answer, Body};
+use crate::gateway::Live;
 
 const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
 const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
@@ -24,8 +25,13 @@ const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-cont
 /// The rules of one listener.
 #[derive(Clone)]
 pub struct Guard {
-    allowed_origins: Vec<String>,
+    callers: Live<Callers>,
     listen: Vec<IpAddr>,
+}
+
+/// Who may call.
+struct Callers {
+    allowed_origins: Vec<String>,
     token: Option<String>,
 }
 
@@ -68,19 +74,22 @@ impl Guard {
         listen: &[SocketAddr],
         token: Option<String>,
     ) -> Result<Guard, GuardError> {
-        if token
-            .as_ref()
-            .is_some_and(|token| token.is_empty() || !token.bytes().all(|b| b.is_ascii_graphic()))
-        {
-            return Err(GuardError::Token);
-        }
         let listen = listen.iter().map(|address| address.ip().to_canonical()).collect();
-        Ok(Guard { allowed_origins, listen, token })
+        Ok(Guard { callers: Live::new(Callers::new(allowed_origins, token)?), listen })
+    }
+
+    /// Other origins and another token, for every request from now on, on all clones; connections stay.
+    ///
+    /// # Errors
+    /// The token holds something else than visible ASCII: nothing is changed.
+    pub fn replace(&self, allowed_origins: Vec<String>, token: Option<String>) -> Result<(), GuardError> {
+        self.callers.replace(Callers::new(allowed_origins, token)?);
+        Ok(())
     }
 
     /// Rules for Unix sockets alone: permissions of the file decide who calls; no Origin is allowed.
     pub fn local() -> Guard {
-        Guard { allowed_origins: Vec::new(), listen: Vec::new(), token: None }
+        Guard { callers: Live::new(Callers { allowed_origins: Vec::new(), token: None }), listen: Vec::new() }
     }
 
     /// Judges a request by its head; `local` is our address of a TCP connection, none on a Unix socket, where any
@@ -139,10 +148,11 @@ impl Guard {
 
     /// Headers for a page that may call; none when no page calls.
     fn check_origin(&self, headers: &HeaderMap) -> Result<HeaderMap, Refusal> {
+        let callers = self.callers.now();
         let mut cors = HeaderMap::new();
         for origin in headers.get_all(ORIGIN) {
             let text = origin.to_str().unwrap_or("");
-            if !self.allowed_origins.iter().any(|allowed| allowed == text) {
+            if !callers.allowed_origins.iter().any(|allowed| allowed == text) {
                 return Err(Refusal::OriginNotAllowed);
             }
             cors.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
@@ -153,13 +163,24 @@ impl Guard {
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(token) = &self.token else { return Ok(()) };
+        let callers = self.callers.now();
+        let Some(token) = &callers.token else { return Ok(()) };
         let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(bearer);
         // Takes as long for a token that is nearly right as for one that is all wrong.
         if given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into()) {
             return Ok(());
         }
         Err(Refusal::Unauthorized)
+    }
+}
+
+impl Callers {
+    fn new(allowed_origins: Vec<String>, token: Option<String>) -> Result<Self, GuardError> {
+        let sendable = |token: &String| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+        if token.as_ref().is_some_and(|token| !sendable(token)) {
+            return Err(GuardError::Token);
+        }
+        Ok(Self { allowed_origins, token })
     }
 }
 

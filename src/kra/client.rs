@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime};
+use crate::gateway::Live;
 use crate::gateway::ports::{About, Authority, Initialised};
 use crate::queue::{LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};
 use crate::wire::redact::Bodies;
@@ -36,6 +37,8 @@ const NOTICES_SINCE: i64 = 24 * 3600;
 pub struct Client {
     route: Route,
     settings: Settings,
+    /// How long a connection, and a whole exchange, may take.
+    limits: Live<(Duration, Duration)>,
     saving: Mutex<Option<Kept>>,
     observer: Observer,
 }
@@ -60,7 +63,13 @@ impl Client {
             None
         };
         let route = Route { base_url: settings.base_url.clone(), proxy: settings.proxy.clone(), tls };
-        Ok(Self { route, settings, saving: Mutex::new(None), observer })
+        let limits = Live::new((settings.connect_timeout, settings.request_timeout));
+        Ok(Self { route, settings, limits, saving: Mutex::new(None), observer })
+    }
+
+    /// Other time-outs, for every exchange that begins from now on.
+    pub fn set_timeouts(&self, connect: Duration, request: Duration) {
+        self.limits.replace((connect, request));
     }
 
     /// A fresh connection, nothing sent on it.
@@ -98,7 +107,7 @@ impl Client {
     }
 
     fn limits(&self) -> (Duration, Duration) {
-        (self.settings.connect_timeout, self.settings.request_timeout)
+        *self.limits.now()
     }
 
     fn tell(&self, call: &Call<'_>, began: Began, seen: Seen<'_>, outcome: &'static str) {
@@ -183,7 +192,7 @@ impl Authority for Client {
             return Ok(());
         }
         let began = Began::now();
-        match self.fresh(self.settings.connect_timeout).await {
+        match self.fresh(self.limits().0).await {
             Ok(connection) => {
                 *saving = Some(Kept { connection, used_at: Instant::now() });
                 Ok(())
@@ -236,7 +245,7 @@ impl Authority for Client {
             return Sent::Not(Unreachable { at: Step::Lost, why });
         };
         let began = Began::now();
-        let received = match self.put(&mut kept.connection, &call, self.settings.request_timeout).await {
+        let received = match self.put(&mut kept.connection, &call, self.limits().1).await {
             Ok(received) => received,
             Err(NoAnswer::NotSent(why)) => {
                 self.tell(&call, began, Seen::trouble(&why), "not_sent");

@@ -56,6 +56,7 @@ mod clock_steps;
 mod codec;
 mod committer;
 mod compaction;
+mod configuration;
 mod device_acts;
 mod disk;
 #[cfg(test)]

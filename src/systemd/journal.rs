@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{self, IsTerminal};
+use std::sync::OnceLock;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -13,6 +14,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::{LookupSpan, Registry};
+use tracing_subscriber::reload;
 
 /// Where events go and how they look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +28,9 @@ pub enum Format {
     /// One line per event on standard error, coloured on a terminal.
     Text,
 }
+
+/// How the filter is replaced.
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Why logging could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -54,8 +59,18 @@ pub fn start_logging(format: Format, level: LevelFilter) -> Result<(), JournalEr
             Box::new(tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(io::stderr))
         }
     };
-    let subscriber = tracing_subscriber::registry().with(output.with_filter(filter(level)));
-    tracing::subscriber::set_global_default(subscriber).map_err(|_| JournalError::AlreadyStarted)
+    let (filter, handle) = reload::Layer::new(filter(level));
+    let subscriber = tracing_subscriber::registry().with(output.with_filter(filter));
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| JournalError::AlreadyStarted)?;
+    LEVEL.set(handle).map_err(|_| JournalError::AlreadyStarted)
+}
+
+/// From now on our own events are logged from `level` on. Before logging was started nothing happens.
+pub fn set_level(level: LevelFilter) {
+    if let Some(handle) = LEVEL.get() {
+        // It fails only once the subscriber is gone, and then nobody logs.
+        let _ = handle.reload(filter(level));
+    }
 }
 
 /// Our events at `level`; libraries speak of what they do at one level higher than we would call it.

@@ -5,7 +5,7 @@ mod notify;
 mod passed_sockets;
 mod watchdog;
 
-pub use journal::{Format, JournalError, start_logging};
+pub use journal::{Format, JournalError, set_level, start_logging};
 pub use notify::{Notify, watchdog_interval};
 pub use passed_sockets::{PassedSocket, PassedSocketsError, passed_sockets};
 pub use watchdog::{Mark, Watchdog};

@@ -32,6 +32,7 @@ mod patience;
 mod power_cut;
 mod refusals;
 mod registration;
+mod reload;
 mod replaces;
 mod sales;
 mod secrets;

@@ -14,7 +14,7 @@ use super::*;
 use crate::fiscal::{BhfId, DeviceSerial, Invoice, Tin};
 use crate::gateway::ports::{About, Acceptance, Authority, Behind, Clock, Initialised, Ledger};
 use crate::gateway::{
-    Progress, Registered as Outcome, Registering, Registrar, expect_device, finish_registration,
+    Live, Progress, Registered as Outcome, Registering, Registrar, expect_device, finish_registration,
 };
 use crate::queue::{Dice, LookedUp, Moment, Probed, Sent, Step, Unreachable};
 use crate::store::sale_body::read_sale;
@@ -186,7 +186,7 @@ impl Bench {
             clock: Arc::new(Machine),
             progress: Arc::new(Progress::default()),
             configured,
-            pause: Duration::from_secs(36_000),
+            pause: Live::new(Duration::from_secs(36_000)),
             dice: || Dice(0),
         }
     }
