@@ -55,6 +55,7 @@ pub fn queue_list(config: Option<&Path>, output: Output) -> Exit {
             row.last.as_deref().unwrap_or("")
         ));
     }
+    say("`etims-gateway queue show ID` says what happened to one, and what can be done");
     Exit::Ok
 }
 

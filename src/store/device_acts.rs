@@ -9,7 +9,6 @@ use super::hardware::Hardware;
 use super::ledger::{JournalLedger, LedgerOpenError, Registered};
 use super::registry::secret_failed;
 use super::sale_body::{DeviceBody, UnreadableBody};
-use super::secrets::SecretError;
 use super::{Effect, Identifier, Kind, Store};
 use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
 use crate::gateway::ports::{Acted, Device, LedgerError};
@@ -196,11 +195,7 @@ impl JournalLedger {
         if let Some(key) = ours.find_map(|(answer, _)| initialise::key(&answer.body)) {
             return Ok(Some(key));
         }
-        match self.secrets.key() {
-            Ok(key) => Ok(Some(key)),
-            Err(SecretError::Gone(_)) => Ok(None),
-            Err(error) => Err(secret_failed(&error)),
-        }
+        self.secrets.any_key().await.map_err(|error| secret_failed(&error))
     }
 }
 

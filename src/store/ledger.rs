@@ -341,14 +341,13 @@ impl Ledger for JournalLedger {
         if let Some((next, bound)) = &next {
             records.push(self.bind_record(*next, bound));
         }
-        self.commit(records).await?;
         if ruling.status == Status::Rejected
-            && let Err(error) = self.note_refusal(document).await
+            && let Err(error) = self.note_refusal(document, &ruling.words).await
         {
-            // It is recorded; the next start counts it.
+            // It is recorded all the same; the next start counts it.
             tracing::warn!(seq = document, %error, "a refused sale cannot be read back");
         }
-        Ok(())
+        self.commit(records).await.map(|_| ())
     }
 
     async fn sure_times_around(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {

@@ -55,11 +55,12 @@ impl Reader {
         })
     }
 
-    /// What there is to say about a sale that KRA refused.
-    pub(super) fn refusal(&self, document: Seq) -> Result<OpenRefusal, LedgerError> {
+    /// What there is to say about a sale that KRA refused, with these words if they are not yet on disk.
+    pub(super) fn refusal(&self, document: Seq, words: Option<Words>) -> Result<OpenRefusal, LedgerError> {
         let entry = self.entry(document)?;
         let origin = self.record(entry.at)?.origin;
-        let sale = self.sale(&entry)?;
+        let mut sale = self.sale(&entry)?;
+        sale.words = words.or(sale.words);
         Ok(OpenRefusal {
             seq: sale.seq,
             origin,

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::ledger::JournalLedger;
 use super::reading::Reader;
 use crate::gateway::ports::{LedgerError, OpenRefusal};
-use crate::queue::Seq;
+use crate::queue::{Seq, Words};
 
 /// What is known of them; which of them are still open, the store knows.
 #[derive(Debug, Default)]
@@ -18,13 +18,9 @@ impl Refusals {
     pub(super) fn read(reader: &Reader) -> Result<Self, LedgerError> {
         let refusals = Self::default();
         for document in reader.store.rejected() {
-            refusals.note(reader.refusal(document)?);
+            refusals.known().insert(document, reader.refusal(document, None)?);
         }
         Ok(refusals)
-    }
-
-    fn note(&self, refusal: OpenRefusal) {
-        self.known().insert(refusal.seq, refusal);
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<Seq, OpenRefusal>> {
@@ -33,21 +29,21 @@ impl Refusals {
 }
 
 impl JournalLedger {
-    /// KRA has just refused this document.
-    pub(super) async fn note_refusal(&self, document: Seq) -> Result<(), LedgerError> {
-        let refusal = self.reading(move |reader| reader.refusal(document)).await?;
-        self.refusals.note(refusal);
+    /// KRA refuses this document with these words: noted before that is on disk, so that whoever waits for it is told of it.
+    pub(super) async fn note_refusal(&self, document: Seq, words: &Words) -> Result<(), LedgerError> {
+        let words = words.clone();
+        let refusal = self.reading(move |reader| reader.refusal(document, Some(words))).await?;
+        let open = self.store().rejected();
+        let mut known = self.refusals.known();
+        known.retain(|document, _| open.binary_search(document).is_ok());
+        known.insert(document, refusal);
         Ok(())
     }
 
-    /// Those that are open now, in order of acceptance; others are forgotten.
+    /// Those that are open now, in order of acceptance.
     pub(super) fn open_refusals_now(&self) -> Vec<OpenRefusal> {
+        let known = self.refusals.known();
         let open = self.store().rejected();
-        let mut known = self.refusals.known();
-        if known.is_empty() {
-            return Vec::new();
-        }
-        known.retain(|document, _| open.binary_search(document).is_ok());
-        known.values().cloned().collect()
+        open.iter().filter_map(|document| known.get(document)).cloned().collect()
     }
 }

@@ -85,15 +85,20 @@ impl Secrets {
         .await
     }
 
-    /// Whether a key lies here, under any of the names that a key is ever given.
-    pub(super) async fn holds_key(&self) -> Result<bool, SecretError> {
+    /// A key that lies here, under any of the names that a key is ever given: its own, that of one which was about to take its
+    /// place, or the newest that was put aside.
+    pub(super) async fn any_key(&self) -> Result<Option<CmcKey>, SecretError> {
         self.blocking(|dir| {
-            for (_, path) in numbered(dir, "cmc.key")? {
-                if read(&path)?.is_some_and(|bytes| key_in(&bytes).is_some()) {
-                    return Ok(true);
+            let mut files = numbered(dir, KEY_FILE)?;
+            let own = [dir.join(KEY_FILE), dir.join(KEY_ROOM)];
+            let rank = |path: &PathBuf| own.iter().position(|it| it == path).unwrap_or(own.len());
+            files.sort_by_key(|(number, path)| (rank(path), std::cmp::Reverse(*number)));
+            for (_, path) in files {
+                if let Some(key) = read(&path)?.and_then(|bytes| key_in(&bytes)) {
+                    return Ok(Some(key));
                 }
             }
-            Ok(false)
+            Ok(None)
         })
         .await
     }
@@ -296,7 +301,7 @@ mod tests {
         let length = |name: &str| fs::metadata(dir.path().join(name)).unwrap().len();
         assert_eq!((length("cmc.key.new"), length("init.answer")), (4096, 65_536));
         assert_eq!(secrets.kept_answer().await.unwrap(), None);
-        assert!(!secrets.holds_key().await.unwrap());
+        assert_eq!(secrets.any_key().await.unwrap(), None);
         secrets.make_room().await.unwrap();
 
         secrets.keep_answer(b"{\"an\":1}\nanswer").await.unwrap();
@@ -342,10 +347,10 @@ mod tests {
         // Cut off between the key's write and its name: the next try puts it aside.
         fs::remove_file(dir.path().join("cmc.key")).unwrap();
         fs::write(dir.path().join("cmc.key.new"), "KEY4\n").unwrap();
-        assert!(secrets.holds_key().await.unwrap());
+        assert_eq!(secrets.any_key().await.unwrap(), Some(key("KEY4")));
         secrets.make_room().await.unwrap();
         assert_eq!(old(3), b"KEY4\n");
-        assert!(secrets.holds_key().await.unwrap());
+        assert_eq!(secrets.any_key().await.unwrap(), Some(key("KEY4")), "the newest of those put aside");
     }
 
     #[test]

@@ -127,6 +127,7 @@ fn refused_sale_is_set_aside(wire: Wire) {
     refuse("910");
     let body = till.post("/api/sales/?wait=20", &sale("BAD-1")).expect(422);
     expect_rejected(&body, "BAD-1", "910");
+    assert_eq!(body["attention"], 1, "who waited for it is told at once: {body}");
     // Refused while nobody waited: the register learns it later.
     refuse("913");
     till.sell_offline("BAD-2");

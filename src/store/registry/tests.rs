@@ -14,7 +14,8 @@ use super::*;
 use crate::fiscal::{BhfId, DeviceSerial, Invoice, Tin};
 use crate::gateway::ports::{About, Acceptance, Authority, Behind, Clock, Initialised, Ledger};
 use crate::gateway::{
-    Live, Progress, Registered as Outcome, Registering, Registrar, expect_device, finish_registration,
+    Adopted, Adoption, Live, Progress, Registered as Outcome, Registering, Registrar, expect_device,
+    finish_registration,
 };
 use crate::queue::{Dice, LookedUp, Moment, Probed, Sent, Step, Unreachable};
 use crate::store::sale_body::read_sale;
@@ -191,6 +192,17 @@ impl Bench {
         }
     }
 
+    /// One adoption by hand.
+    async fn adopt(&self, ledger: &Arc<JournalLedger>, adoption: Adoption) -> Adopted {
+        let (registrar, asks) = Registrar::new();
+        let (stop, stopping) = watch::channel(false);
+        let task = tokio::spawn(self.registering(ledger, None).run(asks, stopping));
+        let adopted = tokio::time::timeout(DEADLINE, registrar.adopt(adoption)).await.unwrap().unwrap();
+        stop.send(true).unwrap();
+        tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+        adopted
+    }
+
     /// One registration by hand.
     async fn ask(
         &self,
@@ -353,7 +365,56 @@ async fn already_installed_with_a_key_in_hand() {
         let here =
             fs::read_dir(bench.file("")).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
         assert!(here.into_iter().any(|bytes| bytes == content), "{name} is as it was, under whatever name");
+        // KRA sends what is missing: the key that is here is used with it.
+        let adopted = bench.adopt(&ledger, adoption(None)).await;
+        assert!(
+            matches!(adopted, Adopted::Active(registration) if registration.scu_id == "KRACU1"),
+            "{name}"
+        );
+        assert_eq!(ledger.key().map(|key| key.reveal().to_owned()).as_deref(), Some(KEY), "{name}");
+        assert_eq!(ledger.next_number(), 41);
+        drop(ledger);
+        let ledger = bench.open();
+        assert!(matches!(ledger.device(), Device::Active(known, _) if known == device("A")), "{name}");
+        assert_eq!((ledger.next_number(), ledger.first_number()), (41, Some(41)));
     }
+}
+
+/// KRA's values of the device A, with its key or without.
+fn adoption(key: Option<CmcKey>) -> Adoption {
+    Adoption {
+        identity: device("A"),
+        key,
+        scu_id: Some("KRACU1".to_owned()),
+        mrc_no: Some("M1".to_owned()),
+        device_id: None,
+        taxpayer_name: None,
+        next_number: Some(41),
+        by: Acted { act: "device-adopt".to_owned(), reason: None, who: "uid 0".to_owned() },
+    }
+}
+
+/// Brought in while a registration waits for KRA's answer: the answer comes first, and nothing of it is lost.
+#[tokio::test]
+async fn an_adoption_waits_for_the_answer_on_the_line() {
+    let bench = Bench::new([answered(success("sdcId"))]);
+    let ledger = bench.open();
+    *bench.kra.hold.lock().unwrap() = true;
+    let (registrar, asks) = Registrar::new();
+    let (stop, stopping) = watch::channel(false);
+    let task = tokio::spawn(bench.registering(&ledger, Some(device("A"))).run(asks, stopping));
+    bench.kra.arrived.notified().await;
+    let adopt = tokio::spawn({
+        let registrar = registrar.clone();
+        async move { registrar.adopt(adoption(Some(CmcKey::new("ANOTHER-KEY").unwrap()))).await.unwrap() }
+    });
+    bench.kra.answers.notify_one();
+    let adopted = tokio::time::timeout(DEADLINE, adopt).await.unwrap().unwrap();
+    // It is registered by then: where its series stands, KRA's own answer says.
+    assert!(matches!(&adopted, Adopted::Refused(why) if why.contains("goes on at 1")), "{adopted:?}");
+    assert_eq!(ledger.key().map(|key| key.reveal().to_owned()).as_deref(), Some(KEY));
+    stop.send(true).unwrap();
+    tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
 }
 
 /// The status is kept with the answer: read later, it means the same.
