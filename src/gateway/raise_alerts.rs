@@ -41,7 +41,8 @@ impl<L: AlertLog + EventLog> Alarms<L> {
         if !self.proven && self.book.waits_for_proof() {
             self.look_for_proof().await;
         }
-        for change in self.book.changes(&alerts_one_by_one(snapshot), self.proven, now) {
+        let active = alerts_one_by_one(snapshot, self.book.standing());
+        for change in self.book.changes(&active, self.proven, now) {
             tell(&change);
             let standing: Vec<AlertKey> = self.book.standing().cloned().collect();
             if let Err(error) = self.log.record_alert(&change, &standing).await {

@@ -75,7 +75,10 @@ impl AlertBook {
         let active: BTreeMap<AlertKey, &Alert> = active.iter().map(|alert| (alert.key(), alert)).collect();
         for (key, alert) in &active {
             if let Some(told) = self.told.get_mut(key) {
-                *told = Told { message: alert.message.clone(), unseen: false };
+                told.unseen = false;
+                if !alert.message.is_empty() {
+                    told.message.clone_from(&alert.message);
+                }
             }
         }
         let begins = active.keys().filter(|key| !self.told.contains_key(key)).cloned();

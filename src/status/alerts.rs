@@ -45,15 +45,31 @@ impl Alert {
     }
 }
 
-/// The active alerts as they are told: each refused sale that the snapshot shows is an alert of its own.
-pub fn alerts_one_by_one(snapshot: &Snapshot) -> Vec<Alert> {
-    let refused = snapshot.queue.refused.iter().map(|sale| Alert {
-        code: REJECTED.to_owned(),
-        about: Some(sale.id),
-        message: format!("KRA refused a sale for good. {}", refusal(sale)),
-    });
+/// The active alerts as they are told: each refused sale is an alert of its own. A snapshot shows only some of many; those
+/// of `standing` that it leaves out are not over for that.
+pub fn alerts_one_by_one<'a>(
+    snapshot: &Snapshot,
+    standing: impl IntoIterator<Item = &'a AlertKey>,
+) -> Vec<Alert> {
+    let queue = &snapshot.queue;
+    let shown: Vec<Alert> = queue
+        .refused
+        .iter()
+        .map(|sale| Alert {
+            code: REJECTED.to_owned(),
+            about: Some(sale.id),
+            message: format!("KRA refused a sale for good. {}", refusal(sale)),
+        })
+        .collect();
+    let some_left_out = queue.rejected > u64::try_from(shown.len()).unwrap_or(u64::MAX);
+    let left_out = standing
+        .into_iter()
+        .filter(|key| {
+            some_left_out && key.code == REJECTED && shown.iter().all(|alert| alert.about != key.about)
+        })
+        .map(|key| Alert { code: key.code.clone(), about: key.about, message: String::new() });
     let others = alerts(snapshot).into_iter().filter(|alert| alert.code != REJECTED);
-    others.chain(refused).collect()
+    others.chain(left_out).chain(shown.iter().cloned()).collect()
 }
 
 /// The active alerts, those first that stop the drain.
@@ -341,7 +357,7 @@ mod tests {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(text.contains("\"replaces\":\"A-1\"") && !text.contains("more"), "{text}");
-        let told = alerts_one_by_one(&Snapshot {
+        let two = Snapshot {
             queue: QueueSnapshot {
                 rejected: 2,
                 refused: vec![sale(1), sale(2)],
@@ -349,10 +365,19 @@ mod tests {
                 ..QueueSnapshot::default()
             },
             ..well()
-        });
+        };
+        let told = alerts_one_by_one(&two, []);
         let keys: Vec<_> = told.iter().map(|alert| (alert.code.as_str(), alert.about)).collect();
         assert_eq!(keys, [("parked", None), ("rejected", Some(1)), ("rejected", Some(2))]);
         assert!(told[2].message.contains("A-2") && !told[2].message.contains("A-1"), "{told:?}");
+        let standing = [1, 9].map(|seq| AlertKey { code: REJECTED.to_owned(), about: Some(seq) });
+        let about = |rejected| {
+            let queue = QueueSnapshot { rejected, parked: 0, ..two.queue.clone() };
+            let told = alerts_one_by_one(&Snapshot { queue, ..two.clone() }, &standing);
+            told.iter().filter_map(|alert| alert.about).collect::<Vec<_>>()
+        };
+        assert_eq!(about(2), [1, 2], "9 is over");
+        assert_eq!(about(3), [9, 1, 2], "9 is only not shown");
         let text = refusals(7, &[sale(1), sale(2), sale(3), sale(4)]);
         assert!(text.contains("A-3") && !text.contains("A-4") && text.contains("And 4 more"), "{text}");
     }

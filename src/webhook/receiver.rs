@@ -126,6 +126,31 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 mod tests {
     use super::*;
 
+    /// Somebody in between, with a certificate of his own making, learns nothing.
+    #[tokio::test]
+    async fn a_certificate_that_nobody_vouches_for_is_told_nothing() {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let between = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config)).accept(stream).await.is_ok()
+        });
+        let address = Address { https: true, host: "localhost".into(), port, path: "/".into() };
+        let delivery = Delivery { id: 7, key: "k-7".into(), body: "{}".into() };
+        let posted = WebReceiver::new(address).post(delivery).await;
+        assert!(matches!(&posted, Posted::Failed(why) if why.contains("localhost")), "{posted:?}");
+        assert!(!between.await.unwrap(), "the handshake must not come about");
+    }
+
     #[test]
     fn an_address_is_shown_without_its_path() {
         let address =

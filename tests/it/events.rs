@@ -177,15 +177,27 @@ fn slow_followers_slow_nobody() {
     let alone = median_accept(&till, "ALONE");
     let stuck: Vec<Follower> = (0..40).map(|_| Follower::from_the_first(&till)).collect();
     let beside = median_accept(&till, "BESIDE");
-    assert!(
-        beside < alone * 3 + Duration::from_millis(10),
-        "alone {alone:?}, beside 40 followers {beside:?}"
+    let reading: Vec<_> = (0..20)
+        .map(|_| {
+            let mut follower = Follower::open(&till, "/api/events/");
+            std::thread::spawn(move || follower.until(|event| event.sale() == "ALONG-99").len())
+        })
+        .collect();
+    let along = median_accept(&till, "ALONG");
+    eprintln!(
+        "median accept: alone {alone:?}, beside 40 stuck followers {beside:?}, with 20 that read {along:?}"
     );
+    for slowed in [beside, along] {
+        assert!(slowed < alone * 3 + Duration::from_millis(10), "alone {alone:?}, with followers {slowed:?}");
+    }
     kra.line(true);
     till.wait_drained();
     // Whoever wakes up at last has missed nothing.
-    let last = stuck.into_iter().next_back().unwrap().until(|event| event.sale() == "BESIDE-99");
-    assert_eq!(last.iter().filter(|event| event.kind() == "sale.signed").count(), 400 + 1 + 200);
+    let last = stuck.into_iter().next_back().unwrap().until(|event| event.sale() == "ALONG-99");
+    assert_eq!(last.iter().filter(|event| event.kind() == "sale.signed").count(), 400 + 1 + 300);
+    for reader in reading {
+        assert!(reader.join().unwrap() >= 300, "each has what was drained meanwhile");
+    }
 }
 
 fn median_accept(till: &Till, prefix: &str) -> Duration {
