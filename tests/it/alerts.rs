@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::follower::{Event, Follower};
 use crate::harness::{BHF_ID, Shop, TIN, eventually, within};
 use crate::kra::{Kra, SAVE, Wire};
+use crate::sale::sale_with;
 use crate::till::Till;
 
 /// How often this condition was raised and cleared, in the log and in the journal.
@@ -132,6 +133,64 @@ fn a_stopped_series_is_told_once_over_a_restart() {
     let _gateway = shop.open_registered();
     eventually("it is found again", || shop.command(&["status"]).out.contains("STRANGER").then_some(()));
     expect_told(&shop, &till, "series_stopped", (1, 0));
+}
+
+/// A person's decision is an event like KRA's, and ends the alert that asked for it.
+#[test]
+fn what_a_person_decides_is_told_and_ends_the_alert() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    let mut follower = Follower::open(&till, "/api/events/");
+    let mut wait = |kind: &str, wanted: &dyn Fn(&Event) -> bool| {
+        follower.until(|event| event.kind() == kind && wanted(event)).pop().unwrap()
+    };
+    let as_shown = |event: &Event| {
+        let mut state = till.state(event.sale());
+        state.as_object_mut().unwrap().remove("attention");
+        assert_eq!(event.data["sale"], state, "as GET shows it");
+    };
+    let parked = |event: &Event| event.data["alert"]["code"] == "parked";
+    let about = |id: u64| move |event: &Event| event.data["alert"]["about"] == id;
+
+    kra.line(false);
+    till.sell_offline("ASIDE");
+    shop.command(&["queue", "park", "ASIDE", "--reason", "to be asked about"]).expect(0);
+    as_shown(&wait("sale.parked", &|event| event.sale() == "ASIDE"));
+    wait("alert.raised", &parked);
+    shop.command(&["queue", "settle", "ASIDE", "--as", "elsewhere", "--reason", "on KRA's page"]).expect(0);
+    as_shown(&wait("sale.settled", &|event| event.sale() == "ASIDE"));
+    wait("alert.cleared", &parked);
+    kra.line(true);
+
+    let mut refuse = |number: &str| {
+        let args = json!({ "code": "910", "message": "Invalid remark [<remark>]" });
+        kra.fault(json!({ "fault": "result_cd", "count": 1, "function": SAVE, "args": args }));
+        till.sell_offline(number);
+        till.wait_status(number, "rejected");
+        let event = wait("sale.rejected", &|event| event.sale() == number);
+        as_shown(&event);
+        let slip = event.data["sale"]["tempReceiptNo"].as_str().unwrap();
+        let id = slip.split('-').nth(1).unwrap().parse::<u64>().unwrap();
+        wait("alert.raised", &about(id));
+        id
+    };
+    let (replaced, retried) = (refuse("BAD-1"), refuse("BAD-2"));
+    gateway.kill();
+    let _gateway = shop.open_registered();
+    let mut follower = Follower::from_the_first(&till);
+    let mut wait = |kind: &str, wanted: &dyn Fn(&Event) -> bool| {
+        follower.until(|event| event.kind() == kind && wanted(event)).pop().unwrap()
+    };
+    till.post("/api/sales/?wait=0", &sale_with("GOOD", json!({ "replaces": "BAD-1" }))).expect(202);
+    as_shown(&wait("sale.settled", &|event| event.sale() == "BAD-1"));
+    wait("alert.cleared", &about(replaced));
+    shop.command(&["queue", "retry", "BAD-2"]).expect(0);
+    as_shown(&wait("sale.signed", &|event| event.sale() == "BAD-2"));
+    wait("alert.cleared", &about(retried));
+    expect_told(&shop, &till, "rejected", (2, 2));
+    expect_told(&shop, &till, "parked", (1, 1));
 }
 
 /// A line that is gone for a moment is nobody's matter; one that stays away is told, and its return.
