@@ -44,6 +44,8 @@ pub(super) fn store_options(settings: &Settings) -> Options {
         create: matches!(settings.kra.environment, Environment::Simulator | Environment::Custom),
         max_documents: settings.storage.max_documents,
         retention: Some(settings.storage.retention),
+        min_free: settings.storage.min_free,
+        reserve: settings.storage.reserve,
         ..Options::new(super::clock::stamp)
     }
 }
@@ -53,7 +55,6 @@ pub(super) fn terms(settings: &Settings) -> Terms {
     Terms {
         environment: settings.kra.environment.as_str().to_owned(),
         first_number: settings.device.next_invc_no,
-        min_free: settings.storage.min_free,
     }
 }
 

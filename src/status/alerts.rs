@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    About, AlertKey, CertificateSnapshot, RefusedSale, SkewSnapshot, Snapshot, WaitingWebhook, advice,
+    About, AlertKey, CertificateSnapshot, RefusedSale, SkewSnapshot, Snapshot, StoreSnapshot, WaitingWebhook,
+    advice,
 };
 use crate::queue::{Seq, Status};
 
@@ -20,10 +21,12 @@ pub struct Alert {
 }
 
 /// The alerts by which the gateway counts as degraded; all others only want to be known.
-const DEGRADING: [&str; 10] = [
+const DEGRADING: [&str; 12] = [
     "damage",
     "device",
+    "disk_filling",
     "disk_low",
+    "disk_reserve",
     "held",
     "kra_down",
     "offline",
@@ -114,9 +117,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
             ),
         );
     }
-    if snapshot.store.free_bytes < snapshot.store.min_free_bytes {
-        raise("disk_low", "the disk is nearly full: new sales are refused until there is room".to_owned());
-    }
+    disk_alerts(&snapshot.store, &mut raise);
     if let Some(damage) = snapshot.store.damage.first() {
         let more = match snapshot.store.damage.len() {
             1 => String::new(),
@@ -140,6 +141,34 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         raise("store", remark.clone());
     }
     active
+}
+
+fn disk_alerts(store: &StoreSnapshot, raise: &mut impl FnMut(&str, String)) {
+    let mib = |bytes: u64| bytes >> 20;
+    let stands = format!(
+        "{} MiB free on the disk of {}; sales are refused below {} MiB, or when what waits ({} MiB) finds no place",
+        mib(store.free_bytes),
+        store.dir,
+        mib(store.min_free_bytes),
+        mib(store.needed_bytes)
+    );
+    match store.disk.as_str() {
+        "low" => raise(
+            "disk_low",
+            format!(
+                "the disk is nearly full: new sales are refused, what waits is still sent. Make room: {stands}"
+            ),
+        ),
+        "filling" => raise("disk_filling", format!("the disk is filling up. Make room soon: {stands}")),
+        _ => {}
+    }
+    // Without it a start on a full disk may fail.
+    if store.reserve == Some(false) && store.disk != "enough" {
+        raise(
+            "disk_reserve",
+            "the reserve for a full disk is used up or could not be made: it is made again once there is room".to_owned(),
+        );
+    }
 }
 
 /// What is in a sale's way to KRA.
@@ -310,7 +339,12 @@ mod tests {
         check("parked", true, |it| it.queue.parked = 1);
         check("rejected", true, |it| it.queue.rejected = 1);
         check("offline", true, |it| it.queue.oldest_age_seconds = 61);
-        check("disk_low", true, |it| it.store.min_free_bytes = 1);
+        check("disk_low", true, |it| "low".clone_into(&mut it.store.disk));
+        check("disk_filling", true, |it| "filling".clone_into(&mut it.store.disk));
+        check("disk_reserve", true, |it| {
+            "low".clone_into(&mut it.store.disk);
+            it.store.reserve = Some(false);
+        });
         check("damage", true, |it| it.store.damage.push("segment 1".to_owned()));
         check("store_failed", true, |it| it.store.works = false);
         check("clock", false, |it| it.clock.behind = Some("earlier records".to_owned()));

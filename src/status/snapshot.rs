@@ -178,6 +178,15 @@ pub struct StoreSnapshot {
     pub free_bytes: u64,
     /// Below this, new sales are refused, bytes.
     pub min_free_bytes: u64,
+    /// What can be written before the disk is as full as it may get, bytes.
+    pub ahead_bytes: u64,
+    /// What becomes of the sales that wait will take this much, bytes.
+    pub needed_bytes: u64,
+    /// `enough`, `filling` (sales are taken still) or `low` (they are refused).
+    pub disk: String,
+    /// The reserve for a full disk stands ready; absent: none is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserve: Option<bool>,
     /// The last write and sync went well.
     pub works: bool,
     /// Damage that was found in the journal.

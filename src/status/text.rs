@@ -66,11 +66,12 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
     line(
         "store",
         format!(
-            "{}: {} records, journal {} MiB, {} MiB free",
+            "{}: {} records, journal {} MiB, {} MiB free{}",
             store.dir,
             store.last_record,
             store.journal_bytes >> 20,
-            store.free_bytes >> 20
+            store.free_bytes >> 20,
+            reserve_words(store.reserve)
         ),
     );
     surroundings(snapshot, &mut line);
@@ -146,5 +147,14 @@ fn used(tenths: u8) -> String {
         0 => "an unknown part".to_owned(),
         1..=10 => format!("up to {} %", u32::from(tenths) * 10),
         _ => "all and more".to_owned(),
+    }
+}
+
+/// The reserve for a full disk.
+const fn reserve_words(ready: Option<bool>) -> &'static str {
+    match ready {
+        Some(true) => ", reserve ready",
+        Some(false) => ", no reserve",
+        None => "",
     }
 }

@@ -11,7 +11,7 @@ use crate::store::keys::sync_directory;
 pub(crate) fn flush_and_sync(index: &Index) -> Result<(), IndexError> {
     index.flush()?;
     sync_index_files(index.path())
-        .map_err(|error| IndexError(format!("syncing {} failed: {error}", index.path().display())))
+        .map_err(|error| IndexError::io(&format!("syncing {}", index.path().display()), &error))
 }
 
 /// Syncs all files of the index, its directories and the one above.

@@ -18,12 +18,15 @@ use crate::store::fold::{Changes, Placed, after, subject};
 use crate::store::group::{BLOCK, HEADER, Header, OVERHEAD, Sums, seal};
 use crate::store::inbox::{Condition, Mail, Request};
 use crate::store::index::IndexError;
-use crate::store::journal::Writer;
+use crate::store::journal::{Next, Writer};
 use crate::store::keys::checkpoint_bytes;
 use crate::store::options::{Committed, Options};
 use crate::store::record::{Kind, Located, NewRecord, encode_record, encoded_bound, sha256};
+use crate::store::reindex::reopen_index;
+use crate::store::room::needed_by;
 use crate::store::rules::{check_form, judge_step};
 use crate::store::shared::Shared;
+use crate::store::spares::give_up_reserve;
 use crate::store::standing::{Base, Checkpoint, Standing};
 
 /// More waits for the next group, so that nobody waits long for one sync.
@@ -43,6 +46,8 @@ pub(crate) struct Committer {
     pub(crate) head: (Seq, [u8; 32]),
     pub(crate) sums: Sums,
     pub(crate) standing: Standing,
+    /// The record up to which the index is on the disk, by the latest checkpoint.
+    pub(crate) indexed: Seq,
     /// Written at a failure, so that the next start goes on in a new segment.
     pub(crate) failed_marker: PathBuf,
     pub(crate) pace: Pace,
@@ -200,13 +205,14 @@ impl Committer {
 
     /// Shows where the store stands, before anything is committed.
     pub(crate) fn show(&self) {
-        let ready = self.writer.spares().ready();
-        self.shared.publish(self.head, (&self.standing, self.read_from), &Changes::default(), ready);
+        self.shared.publish(self.head, (&self.standing, self.read_from), &Changes::default());
     }
 
     /// Commits one record of the store's own, at the start.
     pub(crate) fn commit_own(&mut self, record: &NewRecord) -> Result<(), String> {
-        let mut draft = self.begin(encoded_bound(record)).map_err(|Broken(why)| why)?;
+        let Some(mut draft) = self.begin(encoded_bound(record)).map_err(|Broken(why)| why)? else {
+            return Err("the disk is full, and the reserve is used up".to_owned());
+        };
         self.push(&mut draft, record, Step::default());
         self.commit(draft).map_err(|Broken(why)| why)
     }
@@ -219,7 +225,11 @@ impl Committer {
                 let bytes = request.records.iter().map(encoded_bound).fold(0, usize::saturating_add);
                 let considered = match self.consider(draft.as_ref(), request, bytes) {
                     Ok(considered) => considered,
-                    Err(ReadError::Index(what)) => return Err(self.index_broke(&IndexError(what))),
+                    Err(ReadError::Index(what)) => {
+                        let error = self.shared.index.trouble().unwrap_or_else(|| IndexError::new(what));
+                        self.mend_index(&error)?;
+                        continue;
+                    }
                     Err(error) => Considered::Refused(CommitError::Unreadable(error)),
                 };
                 if matches!(considered, Considered::Take(_))
@@ -240,7 +250,11 @@ impl Committer {
                         let mut open = match draft.take() {
                             Some(open) => open,
                             None => match self.begin(bytes) {
-                                Ok(open) => open,
+                                Ok(Some(open)) => open,
+                                Ok(None) => {
+                                    answer(request, Err(CommitError::DiskFull));
+                                    continue;
+                                }
                                 Err(broken) => {
                                     answer(request, Err(CommitError::Failed(broken.0.clone())));
                                     return Err(broken);
@@ -279,7 +293,7 @@ impl Committer {
             return Ok(Considered::Refused(CommitError::TooLarge { bytes, limit }));
         }
         let changes = draft.map(|draft| &draft.changes);
-        if let Some(decided) = self.consider_document(changes, request)? {
+        if let Some(decided) = self.consider_document(changes, request, bytes)? {
             return Ok(decided);
         }
         for Condition { document, status } in request.conditions.iter().copied() {
@@ -324,6 +338,7 @@ impl Committer {
         &self,
         changes: Option<&Changes>,
         request: &Request,
+        bytes: usize,
     ) -> Result<Option<Considered>, ReadError> {
         let document = request.records.iter().find_map(|record| match &record.effect {
             Effect::Document { key, queued, .. } => Some((key, *queued)),
@@ -337,8 +352,12 @@ impl Committer {
             return Ok(Some(Considered::Known(entry)));
         }
         let waiting = self.sums.queue.count + changes.map_or(0, Changes::newly_queued);
-        let full = queued && waiting >= self.options.max_documents;
-        Ok(full.then_some(Considered::Refused(CommitError::QueueFull { waiting })))
+        if queued && waiting >= self.options.max_documents {
+            return Ok(Some(Considered::Refused(CommitError::QueueFull { waiting })));
+        }
+        let room = self.shared.room();
+        let more = changes.map_or(0, Changes::newly_needed).saturating_add(needed_by(length_u64(bytes)));
+        Ok((!room.takes(more)).then_some(Considered::Refused(CommitError::DiskLow { room })))
     }
 
     fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, ReadError> {
@@ -354,10 +373,14 @@ impl Committer {
         (bytes > limit).then_some(limit)
     }
 
-    /// Begins a group, in a new segment if the next `bytes` do not fit into this one.
-    pub(crate) fn begin(&mut self, bytes: usize) -> Result<Draft, Broken> {
+    /// Begins a group, in a new segment if the next `bytes` do not fit into this one. `None`: the disk is full.
+    pub(crate) fn begin(&mut self, bytes: usize) -> Result<Option<Draft>, Broken> {
         let size = (OVERHEAD + bytes).next_multiple_of(BLOCK);
-        let roll = size > self.writer.room();
+        let next =
+            self.writer.make_way(size).map_err(|error| self.broken(format!("a new segment: {error}")))?;
+        if next == Next::Full {
+            return Ok(None);
+        }
         let mut draft = Draft {
             buffer: Vec::with_capacity(size + BLOCK),
             first_seq: self.head.0 + 1,
@@ -369,9 +392,7 @@ impl Committer {
             decided: Vec::new(),
         };
         draft.buffer.resize(HEADER, 0);
-        if roll {
-            let declared =
-                self.writer.roll().map_err(|error| self.broken(format!("a new segment: {error}")))?;
+        if let Next::Begins(declared) = next {
             let base = Base {
                 segment: self.writer.position().0,
                 declared,
@@ -381,7 +402,7 @@ impl Committer {
             self.push(&mut draft, &own_record(&self.options, Kind::Base, base.encode()), Step::default());
             self.read_from = self.standing.replay_segment;
         }
-        Ok(draft)
+        Ok(Some(draft))
     }
 
     fn push_all(&self, draft: &mut Draft, request: &Request, steps: Vec<Step>) -> Vec<Committed> {
@@ -460,12 +481,11 @@ impl Committer {
         self.pace.stale = true;
 
         // The journal has it: trouble with the index changes no answer, only what is taken from now on.
-        let applied =
-            self.shared.index.apply(&draft.changes, self.head.0).map_err(|error| self.index_broke(&error));
         let (segment, end) = self.writer.position();
         self.shared.journal.extend(segment, draft.first_seq, end);
-        let ready = self.writer.spares().ready();
-        self.shared.publish(self.head, (&self.standing, self.read_from), &draft.changes, ready);
+        let applied = self.shared.index.with(|index| index.apply(&draft.changes, self.head.0));
+        let applied = applied.or_else(|error| self.mend_index(&error));
+        self.shared.publish(self.head, (&self.standing, self.read_from), &draft.changes);
         draft.decided.iter().for_each(|document| self.shared.finished.tell(*document));
         for (request, committed) in draft.taken {
             answer(request, Ok(committed));
@@ -485,15 +505,30 @@ impl Committer {
         Broken(why)
     }
 
-    fn index_broke(&self, error: &IndexError) -> Broken {
-        self.broken(format!("the index failed: {error}"))
+    /// The index failed. Where only room was lacking, the reserve is given up and the index opened anew and brought up to
+    /// the journal's end; its old handle is not asked for anything any more.
+    fn mend_index(&self, error: &IndexError) -> Result<(), Broken> {
+        let failed = format!("the index failed: {error}");
+        if !error.disk_full {
+            return Err(self.broken(failed));
+        }
+        if self.writer.spares().take_reserve() {
+            tracing::warn!("the disk is full: its reserve is given up for the index");
+            if let Err(error) = give_up_reserve(self.writer.disk()) {
+                tracing::warn!(%error, "the reserve could not be removed");
+            }
+        }
+        let mended = reopen_index(&self.shared, (self.indexed, self.head.0), self.sums);
+        mended.map_err(|IndexError { what, .. }| self.broken(format!("{failed}; opened anew: {what}")))?;
+        tracing::warn!(%error, "the disk was full; the index is open again");
+        Ok(())
     }
 
     /// Lets a plain thread flush and sync the index, so that nobody waits for it.
     fn begin_flush(&mut self) {
         let shared = Arc::clone(&self.shared);
         let flush = move || {
-            let flushed = flush_and_sync(&shared.index);
+            let flushed = shared.index.with(flush_and_sync);
             shared.inbox.post(|mail| mail.flushed = Some(flushed));
         };
         self.pace.last_checkpoint = Instant::now();
@@ -525,7 +560,10 @@ impl Committer {
             // It has posted its result: this does not wait.
             let _ = thread.join();
         }
-        flushed.map_err(|error| self.index_broke(&error))?;
+        if let Err(error) = flushed {
+            // Not on the disk: the next flush says what is.
+            return self.mend_index(&error);
+        }
         let quiet = self.head.0 == flushing.indexed;
         let flushing = Flushing { thread: None, ..flushing };
         self.write_checkpoint(&flushing, false)?;
@@ -540,7 +578,11 @@ impl Committer {
             let _ = thread.join();
         }
         if self.pace.stale {
-            flush_and_sync(&self.shared.index).map_err(|error| self.index_broke(&error))?;
+            let flush = || self.shared.index.with(flush_and_sync);
+            flush().or_else(|error| {
+                self.mend_index(&error)
+                    .and_then(|()| flush().map_err(|error| self.broken(format!("the index failed: {error}"))))
+            })?;
             self.write_checkpoint(&self.flushing(None), true)?;
         }
         Ok(())
@@ -558,12 +600,14 @@ impl Committer {
         .encode();
         let mut record = own_record(&self.options, Kind::Checkpoint, body);
         record.signature = Some([0; 64]);
-        let mut draft = self.begin(encoded_bound(&record))?;
+        // Without room it is left out: the next start has more to do.
+        let Some(mut draft) = self.begin(encoded_bound(&record))? else { return Ok(()) };
         let signed =
             checkpoint_bytes(&self.shared.journal.id(), draft.head.0 + 1, &draft.head.1, &record.body);
         record.signature = Some(self.shared.signer.sign(&signed));
         self.push(&mut draft, &record, Step::default());
         draft.standing.checkpointed(flushing.replay_segment);
+        self.indexed = flushing.indexed;
         self.commit(draft)
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn compact(
         Err(error) => return keep(&new, opened, &error.to_string()),
     };
     let Opened { index, sums, tally } = built;
-    index.flush().map_err(|error| index_failed(&new, error.0))?;
+    index.flush().map_err(|error| index_failed(&new, error.what))?;
     sync_index_files(&new).map_err(io_at("syncing the new index", &new))?;
     let after = index.file_bytes();
     // Both are closed before their files get other names.
@@ -78,7 +78,7 @@ pub(crate) fn compact(
     raise_marker(&marker).map_err(io_at("marking that the index is being opened", &marker))?;
     swap(dir).map_err(io_at("putting the new index in its place", dir))?;
     let path = index_path(dir);
-    let index = Index::open(&path, &reader.id).map_err(|error| index_failed(&path, error.0))?;
+    let index = Index::open(&path, &reader.id).map_err(|error| index_failed(&path, error.what))?;
     sync_index_files(&path).map_err(io_at("syncing the index", &path))?;
     lower_marker(&marker).map_err(io_at("noting that the index is open", &marker))?;
     tracing::info!(before, after, documents = sums.keys.count, "the index was made smaller");

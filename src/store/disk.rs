@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 /// Zeros are written in pieces of this many bytes.
 const ZEROS: usize = 32 << 10;
+/// With fewer new names left than this, a disk counts as full.
+const NAMES: u64 = 16;
 
 /// A directory of files. No subdirectories.
 pub(crate) trait Disk: Send + Sync {
@@ -22,6 +24,8 @@ pub(crate) trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes names survive a power cut.
     fn sync_names(&self) -> io::Result<()>;
+    /// Bytes that can still be written by anybody without special rights.
+    fn free(&self) -> io::Result<u64>;
 }
 
 /// An open file.
@@ -34,6 +38,8 @@ pub(crate) trait DiskFile: Send + Sync {
     fn sync_data(&self) -> io::Result<()>;
     /// Its length.
     fn length(&self) -> io::Result<u64>;
+    /// Cuts it to this length; what was behind is free.
+    fn cut(&self, length: u64) -> io::Result<()>;
 }
 
 /// A directory of the real file system.
@@ -87,6 +93,15 @@ impl Disk for RealDisk {
     fn sync_names(&self) -> io::Result<()> {
         File::open(&self.directory)?.sync_all()
     }
+
+    fn free(&self) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(&self.directory)?;
+        // A file system that counts its files (some do not) may have room for bytes and none for names.
+        if stat.f_files > 0 && stat.f_favail < NAMES {
+            return Ok(0);
+        }
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
 }
 
 impl DiskFile for File {
@@ -117,6 +132,10 @@ impl DiskFile for File {
 
     fn length(&self) -> io::Result<u64> {
         self.metadata().map(|metadata| metadata.len())
+    }
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.set_len(length)
     }
 }
 

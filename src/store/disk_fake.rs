@@ -35,6 +35,8 @@ struct State {
     fault: Option<(u64, Fault)>,
     off: bool,
     random: Random,
+    /// Bytes that fit on it; `None`: as many as one likes.
+    capacity: Option<u64>,
 }
 
 #[derive(Clone)]
@@ -94,6 +96,12 @@ impl FakeDisk {
     pub(crate) fn faulted(&self) -> bool {
         let state = self.state();
         state.fault.is_some_and(|(at, _)| state.operations >= at)
+    }
+
+    /// From now on only so much can be written beside what is there.
+    pub(crate) fn leave_free(&self, bytes: u64) {
+        let mut state = self.state();
+        state.capacity = Some(state.used() + bytes);
     }
 
     /// No fault is planned any more.
@@ -175,6 +183,15 @@ impl State {
         fault
     }
 
+    /// Bytes of all files that have a name.
+    fn used(&self) -> u64 {
+        self.names.values().map(|number| length_u64(self.files[number].cached.len())).sum()
+    }
+
+    fn free(&self) -> u64 {
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
+    }
+
     fn number(&self, name: &str) -> io::Result<u64> {
         self.names.get(name).copied().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
     }
@@ -240,6 +257,10 @@ impl Disk for Arc<FakeDisk> {
         state.changes.clear();
         Ok(())
     }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(self.state().free())
+    }
 }
 
 struct FakeFile {
@@ -274,10 +295,13 @@ impl DiskFile for FakeFile {
             }
             let fault = state.operate();
             let mut random = state.random.clone();
+            let free = usize::try_from(state.free()).unwrap_or(usize::MAX);
             let file = state.files.get_mut(&number).unwrap();
             let offset = usize::try_from(offset).unwrap();
             assert_eq!(offset % SECTOR, 0, "writes begin at sectors");
-            let written = if fault == Some(Fault::Error) { bytes.len() / 2 } else { bytes.len() };
+            let fits = file.cached.len().saturating_add(free).saturating_sub(offset).min(bytes.len());
+            let full = fits < bytes.len();
+            let written = if fault == Some(Fault::Error) { fits / 2 } else { fits };
             for (index, sector) in bytes[..written].chunks(SECTOR).enumerate() {
                 if fault == Some(Fault::PowerOff) && random.coin() {
                     continue;
@@ -290,7 +314,8 @@ impl DiskFile for FakeFile {
                 file.dirty.insert(from / SECTOR);
             }
             state.random = random;
-            check(fault)
+            check(fault)?;
+            if full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
         })
     }
 
@@ -315,5 +340,18 @@ impl DiskFile for FakeFile {
 
     fn length(&self) -> io::Result<u64> {
         Ok(self.with(|state, number| length_u64(state.files[&number].cached.len())))
+    }
+
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.with(|state, number| {
+            check(state.operate())?;
+            let length = usize::try_from(length).unwrap();
+            let file = state.files.get_mut(&number).unwrap();
+            // Lengths are told by the file system's own journal: gone at once, for this model.
+            file.cached.truncate(length);
+            file.synced.truncate(length);
+            file.dirty.retain(|sector| sector * SECTOR < length);
+            Ok(())
+        })
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::queue::{Seq, Status};
 use crate::store::options::Damage;
+use crate::store::room::Room;
 
 /// The store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,7 @@ pub enum OpenError {
         what: String,
     },
     /// The disk said no.
-    #[error("{step}: {}: {source}", path.display())]
+    #[error("{step}: {}: {source}{}", path.display(), advice(source))]
     Io {
         /// What was being done.
         step: &'static str,
@@ -105,6 +106,25 @@ impl OpenError {
     }
 }
 
+/// What to do about the system's word.
+fn advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => ". The store belongs to the user that the service runs as",
+        io::ErrorKind::ReadOnlyFilesystem => {
+            ". The disk is mounted read-only: `dmesg` tells whether it failed; mount it writable, or bring the store's \
+             directory to another disk"
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ". The disk is full: make room, then start the gateway again; nothing that was accepted is lost"
+        }
+        // EIO
+        _ if error.raw_os_error() == Some(5) => {
+            ". The disk fails: see `dmesg`; copy the store's directory to another disk before anything else"
+        }
+        _ => "",
+    }
+}
+
 /// A commit was not made; nothing of it will be found later, except after [`Failed`](CommitError::Failed).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommitError {
@@ -121,6 +141,18 @@ pub enum CommitError {
         expected: Status,
         /// Where it stands, while it is unfinished.
         found: Option<Status>,
+    },
+    /// The disk is full to the last byte that stood ready: the commit can be tried again once there is room.
+    #[error("the disk is full, and the reserve is used up")]
+    DiskFull,
+    /// The disk has room for what becomes of the documents that wait, and not for new ones.
+    #[error(
+        "the disk is nearly full: {} MiB free, {} MiB ahead, {} MiB needed by what waits",
+        room.free >> 20, room.ahead() >> 20, room.needed >> 20
+    )]
+    DiskLow {
+        /// How much there is of it.
+        room: Room,
     },
     /// The write or its sync failed, or an earlier one did: whether the records survive is known after the next start.
     #[error("the store takes no more records: {0}")]

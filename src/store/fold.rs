@@ -8,6 +8,7 @@ use crate::store::entry::{Bound, Entry, Row, seq_key};
 use crate::store::group::Sums;
 use crate::store::options::Counts;
 use crate::store::record::{Kind, Located, Stamp};
+use crate::store::room::needed_by;
 
 /// A record in its place, as far as the index is concerned.
 #[derive(Clone, Copy, Debug)]
@@ -141,6 +142,12 @@ impl Changes {
             .sum()
     }
 
+    /// What becomes of those will take so many bytes of journal.
+    pub(crate) fn newly_needed(&self) -> u64 {
+        let new = self.iter().filter(|change| change.before.is_none() && !change.after.status.is_finished());
+        new.map(|change| needed_by(u64::from(change.after.at.length))).sum()
+    }
+
     /// The sums of the trees once these changes are in them.
     pub(crate) fn sums_after(&self, mut sums: Sums) -> Sums {
         for Change { before, after } in self.iter() {
@@ -180,6 +187,8 @@ pub(crate) struct Tally {
     pub(crate) parked: BTreeSet<Seq>,
     /// How many records of unfinished documents are in which segment.
     segments: BTreeMap<u32, u64>,
+    /// What becomes of the unfinished ones will take so many bytes of journal.
+    pub(crate) needed: u64,
 }
 
 impl Tally {
@@ -219,6 +228,7 @@ impl Tally {
         for segment in entry.segments() {
             *self.segments.entry(segment).or_default() += 1;
         }
+        self.needed += needed_by(u64::from(entry.at.length));
     }
 
     fn uncount(&mut self, entry: &Row) {
@@ -232,6 +242,7 @@ impl Tally {
         self.rejected.remove(&entry.seq);
         self.bound.remove(&entry.seq);
         self.parked.remove(&entry.seq);
+        self.needed = self.needed.saturating_sub(needed_by(u64::from(entry.at.length)));
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {
                 *count -= 1;

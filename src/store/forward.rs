@@ -7,7 +7,7 @@ use crate::store::codec::length_u64;
 use crate::store::error::ReadError;
 use crate::store::group::{BLOCK, HEADER, Header, header_at};
 use crate::store::journal::{Journal, Segment, damaged, io_error};
-use crate::store::record::{Kind, Record};
+use crate::store::record::{Kind, Located, Record};
 
 /// Bytes of the journal that one page may read, so that no reading holds its thread, or much memory, for long.
 const PAGE_BYTES: u64 = 1 << 20;
@@ -47,6 +47,17 @@ impl Journal {
         kinds: Option<&[Kind]>,
         most: usize,
     ) -> Result<Vec<Record>, ReadError> {
+        let placed = self.read_placed(cursor, kinds, most)?;
+        Ok(placed.into_iter().map(|(_, record)| record).collect())
+    }
+
+    /// The same, with the places of the records.
+    pub(crate) fn read_placed(
+        &self,
+        cursor: &mut Cursor,
+        kinds: Option<&[Kind]>,
+        most: usize,
+    ) -> Result<Vec<(Located, Record)>, ReadError> {
         let segments = self.segments();
         let mut found = Vec::new();
         let mut bytes = 0;
@@ -73,7 +84,7 @@ impl Journal {
                     cursor.after = header.last_seq();
                     if group.len() > room {
                         group.truncate(room);
-                        cursor.after = group.last().map_or(after, |record| record.seq);
+                        cursor.after = group.last().map_or(after, |(_, record)| record.seq);
                     }
                     found.append(&mut group);
                     Ok(ControlFlow::Continue(()))
@@ -124,7 +135,8 @@ impl Journal {
             if header.last_seq() < seq {
                 return Ok(ControlFlow::Continue(()));
             }
-            found = self.select(number, offset, header, None, |it| it == seq)?.pop();
+            found =
+                self.select(number, offset, header, None, |it| it == seq)?.pop().map(|(_, record)| record);
             Ok(ControlFlow::Break(()))
         })?;
         Ok(found)

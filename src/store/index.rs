@@ -24,14 +24,31 @@ use crate::store::bucket::{Bucket, bucket_of};
 use crate::store::entry::{Keyed, Row, keyed, open_row, seq_key};
 use crate::store::fold::{Change, Changes, Tally};
 use crate::store::group::TreeSum;
-use crate::store::record::Located;
+use crate::store::record::{Located, Malformed};
 
 const FORMAT: u64 = 1;
 
-/// sled said no, or its rows make no sense. The index is not used any more in this run.
+/// sled said no, or its rows make no sense. This handle is not used any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct IndexError(pub(crate) String);
+#[error("{what}")]
+pub(crate) struct IndexError {
+    pub(crate) what: String,
+    /// There was no room: opened anew once there is some, it goes on.
+    pub(crate) disk_full: bool,
+}
+
+impl IndexError {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), disk_full: false }
+    }
+
+    /// The disk's word, while `what` was done.
+    pub(crate) fn io(what: &str, error: &std::io::Error) -> Self {
+        let disk_full =
+            matches!(error.kind(), std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded);
+        Self { what: format!("{what}: {error}"), disk_full }
+    }
+}
 
 /// The open index.
 pub(crate) struct Index {
@@ -102,11 +119,11 @@ impl Index {
                 meta.insert("journal", journal).map_err(said)?;
             }
             (Some(format), Some(id)) if format == FORMAT.to_be_bytes() && id == journal => {}
-            _ => return Err(IndexError("it is of another layout or another journal".into())),
+            _ => return Err(IndexError::new("it is of another layout or another journal")),
         }
         let has_blobs = std::fs::read_dir(path.join("blobs")).is_ok_and(|mut files| files.next().is_some());
         if has_blobs {
-            return Err(IndexError("it has blobs, which are never synced".into()));
+            return Err(IndexError::new("it has blobs, which are never synced"));
         }
         Ok(Self {
             path: path.to_owned(),
@@ -146,7 +163,9 @@ impl Index {
                 }
             }
         }
-        self.fail(IndexError(format!("`by_key` says that {key} is unfinished, `queue` does not know it")))
+        self.fail(IndexError::new(format!(
+            "`by_key` says that {key} is unfinished, `queue` does not know it"
+        )))
     }
 
     /// Unfinished documents after `after`, in order of acceptance.
@@ -262,7 +281,7 @@ impl Index {
         let mut walk = self.walk();
         let Some(old) = self.by_key.remove(key).map_err(said)? else { return Ok(()) };
         if old != value {
-            return Err(IndexError("a document that is no longer kept is not what it was".into()));
+            return Err(IndexError::new("a document that is no longer kept is not what it was"));
         }
         if walk.running {
             walk.expected.remove(key, value);
@@ -364,7 +383,14 @@ impl Index {
 
     /// It is not to be used any more.
     pub(crate) fn condemn(&self, why: &str) {
-        self.dead().get_or_insert_with(|| IndexError(why.to_owned()));
+        self.dead().get_or_insert_with(|| IndexError::new(why));
+    }
+
+    /// The next question is answered as sled does once it found no room.
+    #[cfg(test)]
+    pub(crate) fn meet_full_disk(&self) {
+        let full = std::io::ErrorKind::StorageFull.into();
+        self.dead().get_or_insert_with(|| IndexError::io("sled", &full));
     }
 
     /// Why it is not used any more.
@@ -398,12 +424,27 @@ impl Index {
 }
 
 fn seq_of(bytes: &[u8]) -> Result<Seq, IndexError> {
-    let bytes = bytes.try_into().map_err(|_| IndexError("a running number is not 8 bytes long".into()))?;
+    let bytes = bytes.try_into().map_err(|_| IndexError::new("a running number is not 8 bytes long"))?;
     Ok(Seq::from_be_bytes(bytes))
 }
 
-fn said(error: impl std::fmt::Display) -> IndexError {
-    IndexError(error.to_string())
+fn said(error: impl Into<IndexError>) -> IndexError {
+    error.into()
+}
+
+impl From<sled::Error> for IndexError {
+    fn from(error: sled::Error) -> Self {
+        match error {
+            sled::Error::Io(error) => Self::io("sled", &error),
+            other => Self::new(other.to_string()),
+        }
+    }
+}
+
+impl From<Malformed> for IndexError {
+    fn from(error: Malformed) -> Self {
+        Self::new(error.to_string())
+    }
 }
 
 #[cfg(test)]

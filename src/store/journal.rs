@@ -14,10 +14,12 @@ use crate::store::options::Damage;
 use crate::store::pack::{Pack, key_hash, key_of, pack_number};
 use crate::store::packing::Packed;
 use crate::store::record::{Kind, Located, Malformed, Record, Stamp, decode_record, decode_sale_header};
-use crate::store::spares::Spares;
+use crate::store::spares::{RESERVE, Spares};
 
 /// Files that are kept open for reading.
 const OPEN_FILES: usize = 16;
+/// A growing file leaves the disk so much: its own bookkeeping needs some of it.
+const GROWTH_MARGIN: u64 = 256 << 10;
 
 /// A segment's file name.
 pub(crate) fn segment_name(segment: u32) -> String {
@@ -209,7 +211,7 @@ impl Journal {
         let Some((known, next)) = self.bounds(segment) else { return Ok(()) };
         for (offset, header) in &self.groups(segment, known, Some(next), false)? {
             for record in &self.select(segment, *offset, header, None, |_| true)? {
-                each(record)?;
+                each(&record.1)?;
             }
         }
         Ok(())
@@ -223,7 +225,7 @@ impl Journal {
         let read = file.read_at(&mut head, 0).map_err(|error| io_error(segment, &error))?;
         let header = header_at(&head[..read], &self.id).ok_or_else(unwhole)?;
         let base = self.select(segment, 0, &header, Some(&[Kind::Base]), |_| true)?;
-        base.first().map(|base| (header.previous, base.stamp)).ok_or_else(unwhole)
+        base.first().map(|base| (header.previous, base.1.stamp)).ok_or_else(unwhole)
     }
 
     pub(crate) const fn id(&self) -> [u8; 16] {
@@ -233,6 +235,11 @@ impl Journal {
     /// After a group was synced: the segment may be read up to `end`.
     pub(crate) fn extend(&self, segment: u32, first_seq: Seq, end: u64) {
         self.state().segments.entry(segment).or_insert(Segment { first_seq, end }).end = end;
+    }
+
+    /// Free on the disk, bytes; as much as one likes where it does not say.
+    pub(crate) fn free(&self) -> u64 {
+        self.disk.free().unwrap_or(u64::MAX)
     }
 
     /// How many segments there are, and the bytes in them.
@@ -324,7 +331,7 @@ impl Journal {
                     )?;
                     group.reverse();
                     group.truncate(limit - found.len());
-                    found.append(&mut group);
+                    found.extend(group.into_iter().map(|(_, record)| record));
                 }
             }
         }
@@ -346,7 +353,7 @@ impl Journal {
                 for record in
                     self.select(number, offset, &header, Some(&[Kind::Sale, Kind::Carry]), |_| true).ok()?
                 {
-                    keys.extend(key_of(&record.effect).map(key_hash));
+                    keys.extend(key_of(&record.1.effect).map(key_hash));
                 }
             }
         }
@@ -426,7 +433,7 @@ impl Journal {
         header: &Header,
         kinds: Option<&[Kind]>,
         wanted: impl Fn(Seq) -> bool,
-    ) -> Result<Vec<Record>, ReadError> {
+    ) -> Result<Vec<(Located, Record)>, ReadError> {
         let unreadable = |Malformed(what): Malformed| damaged(segment, offset, what.to_owned());
         let mut group = vec![0; length_usize(header.length)];
         let read =
@@ -435,10 +442,10 @@ impl Journal {
             return Err(damaged(segment, offset, "a group is not whole".into()));
         }
         let mut found = Vec::new();
-        for (_, bytes) in record_bytes(&group, header, segment, offset).map_err(unreadable)? {
+        for (at, bytes) in record_bytes(&group, header, segment, offset).map_err(unreadable)? {
             let (code, seq) = kind_and_seq(bytes).map_err(unreadable)?;
             if wanted(seq) && kinds.is_none_or(|kinds| kinds.iter().any(|kind| kind.code() == code)) {
-                found.push(decode_record(bytes).map_err(unreadable)?);
+                found.push((at, decode_record(bytes).map_err(unreadable)?));
             }
         }
         Ok(found)
@@ -492,6 +499,19 @@ pub(crate) struct Writer {
     file: Box<dyn DiskFile>,
     offset: u64,
     size: u64,
+    /// Up to here the file is there already; behind it, each write takes new room of the disk.
+    filled: u64,
+}
+
+/// Where the next group goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// A new segment; its BASE says so much of its length.
+    Begins(u32),
+    /// The disk is full, and nothing that stood ready is left. Nothing was changed.
+    Full,
+    /// The segment that is being written.
+    Stays,
 }
 
 impl Writer {
@@ -505,8 +525,11 @@ impl Writer {
     ) -> io::Result<Self> {
         let file = disk.open(&segment_name(segment))?;
         // A grown segment is as long as its groups; it goes on growing up to the usual size.
-        let size = file.length()?.max(u64::from(segment_size));
-        Ok(Self { disk, spares, segment_size, segment, file, offset, size })
+        let filled = file.length()?;
+        let size = filled.max(u64::from(segment_size));
+        let writer = Self { disk, spares, segment_size, segment, file, offset, size, filled };
+        writer.show();
+        Ok(writer)
     }
 
     /// The segment being written, and where the next group begins.
@@ -514,23 +537,40 @@ impl Writer {
         (self.segment, self.offset)
     }
 
-    /// Bytes left in the segment.
+    /// Bytes that the segment can still take.
     pub(crate) fn room(&self) -> usize {
-        usize::try_from(self.size.saturating_sub(self.offset)).unwrap_or(usize::MAX)
+        let left = self.size.saturating_sub(self.offset);
+        let filled = self.filled.saturating_sub(self.offset);
+        let room = if filled < left { left.min(self.growth().max(filled)) } else { left };
+        usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// How much files may grow. Where the disk does not say, it is tried.
+    fn growth(&self) -> u64 {
+        self.disk.free().map_or(u64::MAX, |free| free.saturating_sub(GROWTH_MARGIN))
     }
 
     /// The segment was where a write failed: nothing more is written there.
-    pub(crate) const fn leave_segment(&mut self) {
+    pub(crate) fn leave_segment(&mut self) {
         self.offset = self.size;
+        self.show();
     }
 
     pub(crate) const fn spares(&self) -> &Spares {
         &self.spares
     }
 
-    /// Goes on in the next segment: a zero-filled one if one stands ready (its length is the answer), else a new file that
-    /// grows (0). Its name is on the disk before anything is written to it.
-    pub(crate) fn roll(&mut self) -> io::Result<u32> {
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Sees to it that a group of so many bytes can be written: here, or in the next segment. That is a zero-filled one if
+    /// one stands ready, else a new file that grows, else, on a full disk, what the reserve was. Its name is on the disk
+    /// before anything is written to it.
+    pub(crate) fn make_way(&mut self, bytes: usize) -> io::Result<Next> {
+        if bytes <= self.room() {
+            return Ok(Next::Stays);
+        }
         let segment =
             self.segment.checked_add(1).ok_or_else(|| io::Error::other("no segment numbers left"))?;
         let name = segment_name(segment);
@@ -538,15 +578,25 @@ impl Writer {
             self.disk.rename(&spare, &name)?;
             self.file = self.disk.open(&name)?;
             self.segment_size
-        } else {
+        } else if length_u64(bytes) <= self.growth() {
             self.file = self.disk.create(&name)?;
             0
+        } else if self.spares.take_reserve() {
+            self.disk.rename(RESERVE, &name)?;
+            self.file = self.disk.open(&name)?;
+            self.file.cut(u64::from(self.segment_size))?;
+            tracing::warn!("the disk is full: the journal goes on in its reserve");
+            self.segment_size
+        } else {
+            return Ok(Next::Full);
         };
         self.disk.sync_names()?;
         self.segment = segment;
         self.offset = 0;
         self.size = u64::from(self.segment_size);
-        Ok(declared)
+        self.filled = u64::from(declared);
+        self.show();
+        Ok(Next::Begins(declared))
     }
 
     /// Writes a sealed group and syncs it: one write, one sync. After an error nothing more may be written.
@@ -555,6 +605,11 @@ impl Writer {
         self.file.write_at(group, at)?;
         self.file.sync_data()?;
         self.offset += length_u64(group.len());
+        self.show();
         Ok(at)
+    }
+
+    fn show(&self) {
+        self.spares.stock().begun(self.filled.saturating_sub(self.offset));
     }
 }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use tracing::warn;
+
 use super::admin_body;
 use super::bodies::{self, UnknownTries};
 use super::device_acts::differing_hardware;
@@ -16,16 +18,20 @@ use super::sale_body::write_sale;
 use super::secrets::Secrets;
 use super::wear::disk_facts;
 use super::{
-    Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, NewRecord, Signer, Stamp, Store,
+    Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, NewRecord, RoomLevel, Signer,
+    Stamp, Store,
 };
 use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Acted, Bound, Counts, Device, DiskFacts, KeptAnswer, Ledger, LedgerError, OpenRefusal, Place,
-    Sale, StoreFacts, StoreHealth, StoreTiming,
+    Acceptance, Acted, Bound, Counts, Device, DiskFacts, DiskLevel, KeptAnswer, Ledger, LedgerError,
+    OpenRefusal, Place, Sale, StoreFacts, StoreHealth, StoreTiming,
 };
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{NumberFate, Ruling, Subject, View};
 use crate::queue::{Seen, Seq, Status, Words};
+
+/// How long the drain waits before it looks again whether a full disk has room.
+const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 
 /// The ledger and registry over one store.
 #[derive(Debug)]
@@ -48,8 +54,6 @@ pub struct Terms {
     pub environment: String,
     /// Where the number series starts, at the first registration.
     pub first_number: u64,
-    /// Below this much free space no sale is taken, bytes.
-    pub min_free: u64,
 }
 
 /// The device as it stands, in memory.
@@ -90,6 +94,7 @@ pub enum LedgerOpenError {
 
 fn commit_failed(error: CommitError) -> LedgerError {
     match error {
+        CommitError::DiskFull | CommitError::DiskLow { .. } => LedgerError::DiskLow,
         CommitError::QueueFull { .. } => LedgerError::Full,
         CommitError::Stopping => LedgerError::Stopping,
         CommitError::TooLarge { .. } => LedgerError::TooLarge,
@@ -204,6 +209,24 @@ impl JournalLedger {
     pub(super) async fn commit(&self, records: Vec<NewRecord>) -> Result<Vec<Committed>, LedgerError> {
         self.store.commit(records).await.map_err(commit_failed)
     }
+
+    /// Commits what the drain cannot go on without. On a disk that is full to the last byte it waits for room: an outcome
+    /// that KRA gave is not thrown away, and nothing is sent meanwhile.
+    async fn commit_in_time(&self, records: Vec<NewRecord>) -> Result<(), LedgerError> {
+        let mut told = false;
+        loop {
+            match self.store.commit(records.clone()).await {
+                Err(CommitError::DiskFull) => {
+                    if !told {
+                        warn!("the disk is full and the reserve is used up: the drain waits for room");
+                    }
+                    told = true;
+                    tokio::time::sleep(FULL_DISK_PAUSE).await;
+                }
+                other => return other.map(|_| ()).map_err(commit_failed),
+            }
+        }
+    }
 }
 
 impl Ledger for JournalLedger {
@@ -213,9 +236,6 @@ impl Ledger for JournalLedger {
         content: [u8; 32],
         origin: &str,
     ) -> Result<Acceptance, LedgerError> {
-        if free_bytes(&self.dir).is_some_and(|free| free < self.terms.min_free) {
-            return Err(LedgerError::DiskLow);
-        }
         let _same = self.identity.read().await;
         if self.registered().device.identity() != Some(&invoice.device) {
             return Err(LedgerError::OtherDevice);
@@ -328,7 +348,7 @@ impl Ledger for JournalLedger {
     }
 
     async fn bind(&self, document: Seq, bound: Bound) -> Result<(), LedgerError> {
-        self.commit(vec![self.bind_record(document, &bound)]).await.map(|_| ())
+        self.commit_in_time(vec![self.bind_record(document, &bound)]).await
     }
 
     async fn record(
@@ -347,7 +367,7 @@ impl Ledger for JournalLedger {
             // It is recorded all the same; the next start counts it.
             tracing::warn!(seq = document, %error, "a refused sale cannot be read back");
         }
-        self.commit(records).await.map(|_| ())
+        self.commit_in_time(records).await.map(|_| ())
     }
 
     async fn sure_times_around(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {
@@ -494,18 +514,20 @@ impl StoreHealth for JournalLedger {
             dir: self.dir.display().to_string(),
             last_record: self.store.head().0,
             journal_bytes: health.journal_bytes,
-            free_bytes: free_bytes(&self.dir).unwrap_or(u64::MAX),
-            min_free_bytes: self.terms.min_free,
+            free_bytes: health.room.free,
+            min_free_bytes: health.room.floor(),
+            ahead_bytes: health.room.ahead(),
+            needed_bytes: health.room.needed,
+            disk: match health.room.level() {
+                RoomLevel::Enough => DiskLevel::Enough,
+                RoomLevel::Filling => DiskLevel::Filling,
+                RoomLevel::Low => DiskLevel::Low,
+            },
+            reserve: health.room.reserve,
             works: health.last_sync_ok && health.failed.is_none(),
             damage: health.damage.iter().map(ToString::to_string).collect(),
             remarks,
             public_key: self.store.public_key(),
         }
     }
-}
-
-/// Room for anybody on the disk below `dir`, bytes.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    let stat = rustix::fs::statvfs(dir).ok()?;
-    stat.f_bavail.checked_mul(stat.f_frsize)
 }

@@ -40,9 +40,15 @@
 //! it: one keeps house (`upkeep`), one makes spare segments, one checks the keys and reads closed segments through, and one at a time flushes sled for
 //! a checkpoint. Reads block and are called from wherever blocking is allowed; [`Store::commit`] is async.
 //!
+//! # A full disk
+//!
+//! A sale is taken only while there is room ahead for what becomes of all that wait (`room`). Segments filled with zeros
+//! need no room of a full disk, and where even those are used up the reserve is given up (`spares`). An index that found
+//! no room is closed and opened anew (`slot`, `reindex`).
+//!
 //! # Not here yet
 //!
-//! The reserve for a full disk, and salvage.
+//! Salvage, and making the index anew over damage in finished records.
 
 mod admin_body;
 mod alert_body;
@@ -92,12 +98,14 @@ mod replacing;
 mod replay;
 mod retention;
 mod retiring;
+mod room;
 mod rules;
 mod sale_body;
 mod scan;
 mod scrub;
 mod secrets;
 mod shared;
+mod slot;
 mod spares;
 mod standing;
 #[allow(clippy::module_inception, reason = "the file is named after what it holds")]
@@ -129,6 +137,7 @@ pub use keys::{Signer, read_secret, signature_holds, write_secret};
 pub use ledger::{JournalLedger, LedgerOpenError, Terms};
 pub use options::{Committed, Counts, Cut, Damage, Health, OpenReport, Options, Progress, Step};
 pub use record::{KEY_MAX, Kind, Located, Malformed, NewRecord, ORIGIN_MAX, Record, Stamp};
+pub use room::{Room, RoomLevel};
 pub use secrets::{SecretError, Secrets};
 pub use standing::{Genesis, Identifier};
 pub use store::Store;

@@ -7,6 +7,7 @@ use crate::queue::Seq;
 use crate::store::entry::Entry;
 use crate::store::record::{Located, Stamp};
 use crate::store::retention::RETIRE_PAUSE;
+use crate::store::room::Room;
 
 /// How to open a store.
 #[derive(Clone)]
@@ -22,6 +23,10 @@ pub struct Options {
     pub segment_size: u32,
     /// How many documents may be unfinished before new ones are refused.
     pub max_documents: u64,
+    /// Below this much free disk no new document is taken, bytes.
+    pub min_free: u64,
+    /// Bytes of the reserve for a full disk; 0: none; else at least a segment.
+    pub reserve: u64,
     /// How many commits may wait for the committer before callers wait for a place.
     pub waiting_commits: usize,
     /// Quiet after which the index is flushed and a checkpoint written.
@@ -53,6 +58,8 @@ impl Options {
             clock,
             segment_size: 8 << 20,
             max_documents: 250_000,
+            min_free: 0,
+            reserve: 0,
             waiting_commits: 1024,
             checkpoint_quiet: Duration::from_secs(1),
             checkpoint_every: Duration::from_secs(60),
@@ -191,6 +198,8 @@ pub struct Health {
     pub segments: u64,
     /// Bytes of journal in use.
     pub journal_bytes: u64,
+    /// What can still be written, and what will have to be.
+    pub room: Room,
     /// A zero-filled segment stands ready.
     pub spare_ready: bool,
     /// How many indexes that were not trusted are kept.

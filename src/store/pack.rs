@@ -277,6 +277,10 @@ impl DiskFile for Pack {
         Err(io::Error::new(io::ErrorKind::Unsupported, "a compressed segment is never written to"))
     }
 
+    fn cut(&self, _length: u64) -> io::Result<()> {
+        Err(io::Error::new(io::ErrorKind::Unsupported, "a compressed segment is never cut"))
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.file.sync_data()
     }

@@ -24,10 +24,13 @@ use crate::store::replay::{Earlier, End, Reader, padded_u64};
 use crate::store::retention::remove_before;
 use crate::store::scan::{Ending, Surveyed};
 use crate::store::shared::Shared;
-use crate::store::spares::Spares;
+use crate::store::spares::{Plan, Spares, give_up_reserve};
 use crate::store::standing::Genesis;
 
 pub(crate) use crate::store::quarantine::{distrust_index, marker_path};
+
+/// With less free, the reserve is given up before the index is opened.
+const ROOM_TO_OPEN: u64 = 4 << 20;
 
 /// Opens the store in a directory of the real file system.
 pub(crate) fn open(
@@ -60,7 +63,7 @@ pub(crate) fn open(
     }
     let disk: Arc<dyn Disk> = Arc::new(RealDisk { directory: journal.clone() });
     let spares =
-        |disk: Arc<dyn Disk>, size| Spares::start(disk, size).map_err(io_at("starting a thread", dir));
+        |disk: Arc<dyn Disk>, plan| Spares::start(disk, plan).map_err(io_at("starting a thread", dir));
     let (committer, mut report) = open_on(disk, spares, dir, options, lock, progress)?;
     report.created = !there;
     Ok((committer, report))
@@ -69,7 +72,7 @@ pub(crate) fn open(
 /// Opens a store whose journal is on `disk` and whose other parts are in `dir`.
 pub(crate) fn open_on(
     disk: Arc<dyn Disk>,
-    spares: impl FnOnce(Arc<dyn Disk>, u32) -> Result<Spares, OpenError>,
+    spares: impl FnOnce(Arc<dyn Disk>, Plan) -> Result<Spares, OpenError>,
     dir: &Path,
     options: Options,
     lock: File,
@@ -92,6 +95,7 @@ pub(crate) fn open_on(
     let Earlier { mut segments, packed } = earlier;
 
     let io = |step| io_at(step, &journal_dir);
+    make_room_to_open(&*disk).map_err(io("giving up the reserve of the full disk"))?;
     cut_tail(&*disk, &surveyed, &ending).map_err(io("cutting the torn tail of the journal"))?;
     rewrite_last(&*disk, &end).map_err(io("writing the journal's last group again"))?;
     // The record that says so is on the disk, and was signed.
@@ -113,9 +117,10 @@ pub(crate) fn open_on(
     let quarantined = quarantined(dir).map_err(io_at("listing untrusted indexes", dir))?;
     let failed_marker = dir.join("journal.failed");
     let size = options.segment_size;
-    let mut writer =
-        Writer::resume(Arc::clone(&disk), spares(disk.clone(), size)?, size, end.last.0, end_offset(&end))
-            .map_err(io("opening the journal's last segment"))?;
+    let reserve = if options.reserve == 0 { 0 } else { options.reserve.max(u64::from(size)) };
+    let spares = spares(disk.clone(), Plan { segment_size: size, reserve, min_free: options.min_free })?;
+    let mut writer = Writer::resume(Arc::clone(&disk), spares, size, end.last.0, end_offset(&end))
+        .map_err(io("opening the journal's last segment"))?;
     if failed_marker.exists() {
         writer.leave_segment();
     }
@@ -125,6 +130,7 @@ pub(crate) fn open_on(
         signer,
         genesis,
         (opened.tally, length_u64(quarantined.len()), report.damage.clone()),
+        (Arc::clone(writer.spares().stock()), options.min_free),
         lock,
     ));
     let mut committer = Committer {
@@ -138,6 +144,7 @@ pub(crate) fn open_on(
         // Nothing is retired before this run's first checkpoint has said what is needed.
         checkpointed: None,
         read_from: reader.replay_segment,
+        indexed: end.indexed,
         failed_marker,
         pace: Pace::new(),
         options,
@@ -189,6 +196,14 @@ fn load_key(dir: &Path, options: &Options) -> Result<Signer, OpenError> {
         },
     };
     Signer::from_pkcs8(&key).map_err(|what| OpenError::Key { path, what })
+}
+
+/// The index needs a little room to be opened at all.
+fn make_room_to_open(disk: &dyn Disk) -> io::Result<()> {
+    if disk.free()? < ROOM_TO_OPEN && give_up_reserve(disk)? {
+        tracing::warn!("the disk is full: its reserve was given up so that the store can be opened");
+    }
+    Ok(())
 }
 
 /// Zeroes what follows the last whole group in its segment, and removes segments after it that have none.
@@ -248,7 +263,7 @@ fn settle_old_damage(
     report: &mut OpenReport,
 ) -> Result<(), OpenError> {
     let Some(first) = damage.first().cloned() else { return Ok(()) };
-    let index_error = |IndexError(what)| OpenError::Index { path: index.path().to_owned(), what };
+    let index_error = |IndexError { what, .. }| OpenError::Index { path: index.path().to_owned(), what };
     let mut after = None;
     loop {
         let page = index.page(after, 256).map_err(index_error)?;

@@ -10,8 +10,9 @@ use crate::store::codec::length_u64;
 use crate::store::compaction::{compact, tidy};
 use crate::store::effect::Effect;
 use crate::store::entry::{Entry, Row};
-use crate::store::error::OpenError;
+use crate::store::error::{OpenError, ReadError};
 use crate::store::fold::{Changes, Placed, Tally, after, subject};
+use crate::store::forward::Cursor;
 use crate::store::group::Sums;
 use crate::store::index::{Index, IndexError};
 use crate::store::journal::Journal;
@@ -22,6 +23,11 @@ use crate::store::record::Record;
 use crate::store::recovery::io_at;
 use crate::store::replay::{End, Light, Reader};
 use crate::store::scan::Surveyed;
+use crate::store::shared::Shared;
+
+/// Records that are read at one time when an index is opened anew, and keys that are checked.
+const REPLAYED_AT_ONCE: usize = 256;
+const KEYS_AT_ONCE: usize = 4096;
 
 /// An index that agrees with the journal.
 pub(crate) struct Opened {
@@ -76,6 +82,54 @@ pub(crate) fn open_index(
     }
 }
 
+/// Closes the index and opens it again, without a look at what the old handle still knew: applies what came after the
+/// latest checkpoint (after `indexed`, up to `head`), and checks all of it against what the journal says.
+pub(crate) fn reopen_index(
+    shared: &Shared,
+    (indexed, head): (Seq, Seq),
+    sums: Sums,
+) -> Result<(), IndexError> {
+    let path = shared.index.with(|index| Ok(index.path().to_owned()))?;
+    let marker = path.parent().map(marker_path).ok_or_else(|| IndexError::new("it has no directory"))?;
+    let noted = |error| IndexError::io("noting that it is being opened", &error);
+    shared.index.replace(|| {
+        raise_marker(&marker).map_err(noted)?;
+        let index = Index::open(&path, &shared.journal.id())?;
+        let complete = |row| shared.journal.complete(row).map_err(unreadable);
+        let mut cursor = Cursor::after(indexed);
+        while cursor.read_to() < head {
+            let read_to = cursor.read_to();
+            let records =
+                shared.journal.read_placed(&mut cursor, None, REPLAYED_AT_ONCE).map_err(unreadable)?;
+            let lights: Vec<Light> = records
+                .into_iter()
+                .map(|(at, Record { seq, kind, stamp, effect, .. })| Light { seq, kind, stamp, at, effect })
+                .collect();
+            replay(&index, &complete, &lights)?;
+            if cursor.read_to() == read_to {
+                return Err(IndexError::new("the journal ends too early"));
+            }
+        }
+        let differs = || IndexError::new("it differs from what the journal says it holds");
+        if index.survey()?.0 != sums.queue {
+            return Err(differs());
+        }
+        index.begin_walk(sums.keys);
+        while let walked @ (None | Some(false)) = index.walk_on(KEYS_AT_ONCE)? {
+            if walked.is_some() {
+                return Err(differs());
+            }
+        }
+        sync_index_files(&path).map_err(noted)?;
+        lower_marker(&marker).map_err(noted)?;
+        Ok(index)
+    })
+}
+
+fn unreadable(error: ReadError) -> IndexError {
+    IndexError::new(error.to_string())
+}
+
 /// Opens the index, applies what it may lack and compares it with what the last group says; the words say why it is not
 /// to be trusted.
 fn catch_up(
@@ -85,7 +139,8 @@ fn catch_up(
 ) -> Result<Result<Opened, String>, OpenError> {
     let index = match Index::open(path, &reader.id) {
         Ok(index) => index,
-        Err(IndexError(why)) => return Ok(Err(why)),
+        Err(IndexError { disk_full: true, .. }) => return Err(no_room(path, dir)),
+        Err(IndexError { what: why, .. }) => return Ok(Err(why)),
     };
     match index.applied() {
         Ok(applied) if applied > end.head.0 => {
@@ -101,31 +156,53 @@ fn catch_up(
             });
         }
         Ok(_) => {}
-        Err(IndexError(why)) => return Ok(Err(why)),
+        Err(IndexError { what: why, .. }) => return Ok(Err(why)),
     }
     // A row that leads to no sale may be the index's fault: made anew, it shows whether it is the journal's.
-    let complete = |row| journal.complete(row).map_err(|error| IndexError(error.to_string()));
+    let complete = |row| journal.complete(row).map_err(|error| IndexError::new(error.to_string()));
     let caught = || {
-        let mut changes = Changes::default();
-        for light in &end.replay {
-            if let Effect::Retired(retired) = &light.effect {
-                index.apply(&std::mem::take(&mut changes), light.seq.saturating_sub(1))?;
-                index.apply(&leaving(&index, retired)?, light.seq)?;
-            }
-            fold_light(&index, &complete, &mut changes, light)?;
-        }
-        index.apply(&changes, end.replay.last().map_or(0, |light| light.seq))?;
+        replay(&index, &complete, &end.replay)?;
         index.survey()
     };
     let (sum, tally) = match caught() {
         Ok(found) => found,
-        Err(IndexError(why)) => return Ok(Err(why)),
+        Err(IndexError { disk_full: true, .. }) => return Err(no_room(path, dir)),
+        Err(IndexError { what: why, .. }) => return Ok(Err(why)),
     };
     let told = end.last.2.sums;
     if sum != told.queue {
         return Ok(Err("it differs from what the journal says it holds".into()));
     }
     Ok(Ok(Opened { index, sums: told, tally }))
+}
+
+/// The disk is too full to open the index: no reason to distrust it. It stays as it is for the next start.
+fn no_room(path: &Path, dir: &Path) -> OpenError {
+    if let Err(error) = fs::remove_file(marker_path(dir)) {
+        tracing::warn!(%error, "the index will be made anew at the next start");
+    }
+    OpenError::Io {
+        step: "opening the index",
+        path: path.to_owned(),
+        source: std::io::ErrorKind::StorageFull.into(),
+    }
+}
+
+/// Applies records again, in order; what is in the index already is changed by none of them.
+fn replay(
+    index: &Index,
+    complete: &dyn Fn(Row) -> Result<Entry, IndexError>,
+    records: &[Light],
+) -> Result<(), IndexError> {
+    let mut changes = Changes::default();
+    for light in records {
+        if let Effect::Retired(retired) = &light.effect {
+            index.apply(&std::mem::take(&mut changes), light.seq.saturating_sub(1))?;
+            index.apply(&leaving(index, retired)?, light.seq)?;
+        }
+        fold_light(index, complete, &mut changes, light)?;
+    }
+    index.apply(&changes, records.last().map_or(0, |light| light.seq))
 }
 
 /// The documents that a RETIRE takes out of the index, as far as they are still in it. A number that was used again since
@@ -211,9 +288,9 @@ pub(crate) fn build(
     let first = reader.segments.first().map_or(1, |(segment, _)| *segment);
     let (surveyed, ending) = reader.survey(first, progress)?;
     whole()?;
-    let failed = |IndexError(what)| OpenError::Index { path: path.to_owned(), what };
+    let failed = |IndexError { what, .. }| OpenError::Index { path: path.to_owned(), what };
     let index = Index::open(path, &reader.id).map_err(failed)?;
-    let complete = |row| journal.complete(row).map_err(|error| IndexError(error.to_string()));
+    let complete = |row| journal.complete(row).map_err(|error| IndexError::new(error.to_string()));
     let mut sums = Sums::default();
     let total = length_u64(surveyed.len());
     for (done, segment) in (0..).zip(&surveyed[..=ending.last]) {
@@ -238,7 +315,7 @@ pub(crate) fn build(
     let (walked, tally) = index.survey().map_err(failed)?;
     let told = surveyed[ending.last].groups.last().map_or(sums, |(_, header)| header.sums);
     if walked != sums.queue {
-        return Err(failed(IndexError("it does not keep what is put into it".into())));
+        return Err(failed(IndexError::new("it does not keep what is put into it")));
     }
     if told != sums {
         damage.push(Damage {

@@ -63,6 +63,8 @@ pub(crate) struct End {
     pub(crate) head: (Seq, [u8; 32]),
     /// Records after the latest checkpoint's, which the index may not have.
     pub(crate) replay: Vec<Light>,
+    /// The record up to which the index was on the disk at the latest checkpoint.
+    pub(crate) indexed: Seq,
     /// Segments before those read that unfinished documents needed at the latest checkpoint.
     pub(crate) unfinished: Vec<u32>,
 }
@@ -207,7 +209,7 @@ impl<'a> Reader<'a> {
         let mut standing = None;
         let mut replay = Vec::new();
         let mut unfinished = Vec::new();
-        let mut seq = 0;
+        let (mut seq, mut indexed) = (0, 0);
         let hash = self.each_record(surveyed, |at, record| {
             seq = record.seq;
             let damaged = |Malformed(what): Malformed| {
@@ -233,6 +235,7 @@ impl<'a> Reader<'a> {
                 now.checkpointed(checkpoint.replay_segment);
                 replay.retain(|light: &Light| light.seq > checkpoint.indexed);
                 unfinished = checkpoint.unfinished;
+                indexed = checkpoint.indexed;
             }
             if record.effect != Effect::None {
                 let Record { seq, kind, stamp, effect, .. } = record;
@@ -248,7 +251,7 @@ impl<'a> Reader<'a> {
         };
         let first = surveyed.first().map_or(0, |segment| segment.segment);
         unfinished.retain(|segment| *segment < first);
-        Ok(End { standing, last, head: (seq, hash), replay, unfinished })
+        Ok(End { standing, last, head: (seq, hash), replay, indexed, unfinished })
     }
 
     /// A compressed segment as what it says of itself.

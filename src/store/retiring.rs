@@ -50,6 +50,12 @@ pub(crate) enum Answer {
     Refused(String),
 }
 
+impl Answer {
+    fn full() -> Self {
+        Self::Refused("the disk is full".to_owned())
+    }
+}
+
 impl Committer {
     /// Does what the upkeep asks, and answers.
     pub(crate) fn run_errand(&mut self, errand: Errand) -> Result<(), Broken> {
@@ -84,7 +90,9 @@ impl Committer {
                 effect: Effect::Kept { kind, part },
                 ..own_record(&self.options, Kind::Carry, body)
             };
-            self.commit_alone(&record, Step::default())?;
+            if !self.commit_alone(&record, Step::default())? {
+                return Ok(Answer::full());
+            }
             carried += 1;
         }
         let mut after = None;
@@ -107,7 +115,9 @@ impl Committer {
                     let why = format!("document {} is larger than {limit} bytes with its request", entry.seq);
                     return Ok(Answer::Refused(why));
                 }
-                self.commit_alone(&record, Step { used: None, known: Some(entry) })?;
+                if !self.commit_alone(&record, Step { used: None, known: Some(entry) })? {
+                    return Ok(Answer::full());
+                }
                 carried += 1;
             }
             if past {
@@ -141,7 +151,7 @@ impl Committer {
         if let Some(limit) = self.too_large(encoded_bound(&record)) {
             return Ok(Answer::Refused(format!("the list of its documents is larger than {limit} bytes")));
         }
-        let mut draft = self.begin(encoded_bound(&record))?;
+        let Some(mut draft) = self.begin(encoded_bound(&record))? else { return Ok(Answer::full()) };
         let (seq, previous) = (draft.head.0 + 1, draft.head.1);
         let signed = retire_bytes(&self.shared.journal.id(), seq, &previous, &record.effect, &record.body);
         record.signature = Some(self.shared.signer.sign(&signed));
@@ -151,9 +161,10 @@ impl Committer {
         Ok(Answer::Retired)
     }
 
-    fn commit_alone(&mut self, record: &NewRecord, step: Step) -> Result<(), Broken> {
-        let mut draft = self.begin(encoded_bound(record))?;
+    /// False: the disk is full, and nothing was written.
+    fn commit_alone(&mut self, record: &NewRecord, step: Step) -> Result<bool, Broken> {
+        let Some(mut draft) = self.begin(encoded_bound(record))? else { return Ok(false) };
         self.push(&mut draft, record, step);
-        self.commit(draft)
+        self.commit(draft).map(|()| true)
     }
 }

@@ -21,6 +21,9 @@ use crate::store::keys::Signer;
 use crate::store::options::{Counts, Damage, Health};
 use crate::store::pack::key_hash;
 use crate::store::record::{Kind, Located, Stamp};
+use crate::store::room::Room;
+use crate::store::slot::IndexSlot;
+use crate::store::spares::Stock;
 use crate::store::standing::{Genesis, Standing};
 use crate::store::timing::Timing;
 
@@ -34,12 +37,14 @@ const CHECK_STEP: usize = 512;
 /// The parts that many threads use.
 pub(crate) struct Shared {
     pub(crate) journal: Journal,
-    pub(crate) index: Index,
+    pub(crate) index: IndexSlot,
     pub(crate) inbox: Inbox,
     pub(crate) finished: Finished,
     pub(crate) signer: Arc<Signer>,
     pub(crate) genesis: Genesis,
     pub(crate) timing: Timing,
+    stock: Arc<Stock>,
+    min_free: u64,
     head: watch::Sender<(Seq, [u8; 32])>,
     public: Mutex<Public>,
     keys: KeyCheck,
@@ -58,7 +63,6 @@ struct Public {
     oldest: Option<(Seq, Stamp)>,
     failed: Option<String>,
     last_sync: Instant,
-    spare_ready: bool,
     quarantined: u64,
     damage: Vec<Damage>,
 }
@@ -85,16 +89,19 @@ impl Shared {
         signer: Arc<Signer>,
         genesis: Genesis,
         (tally, quarantined, damage): (Tally, u64, Vec<Damage>),
+        (stock, min_free): (Arc<Stock>, u64),
         lock: File,
     ) -> Self {
         Self {
             journal,
-            index,
+            index: IndexSlot::new(index),
             inbox,
             finished: Finished::default(),
             signer,
             genesis,
             timing: Timing::default(),
+            stock,
+            min_free,
             head: watch::Sender::new((0, [0; 32])),
             public: Mutex::new(Public {
                 series: SeriesState::default(),
@@ -105,7 +112,6 @@ impl Shared {
                 oldest: None,
                 failed: None,
                 last_sync: Instant::now(),
-                spare_ready: false,
                 quarantined,
                 damage,
             }),
@@ -120,7 +126,6 @@ impl Shared {
         head: (Seq, [u8; 32]),
         (standing, read_from): (&Standing, u32),
         changes: &Changes,
-        spare_ready: bool,
     ) {
         let mut public = self.public();
         public.tally.apply(changes);
@@ -131,7 +136,6 @@ impl Shared {
         public.documents_total = standing.documents_total;
         public.kept = (standing.first_segment, read_from);
         public.last_sync = Instant::now();
-        public.spare_ready = spare_ready;
         let first = public.tally.pending.first().copied();
         if public.oldest.map(|(seq, _)| seq) != first {
             // What cannot be read has no time; health and the next reader say why.
@@ -144,12 +148,12 @@ impl Shared {
 
     /// An unfinished document.
     pub(crate) fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
-        self.complete(self.index.row(seq))
+        self.complete(self.index.with(|index| index.row(seq)))
     }
 
     /// Any document by its key. While `by_key` is being checked, an unknown key is answered after the check.
     pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, ReadError> {
-        let found = self.index.find(key);
+        let found = self.index.with(|index| index.find(key));
         if !matches!(found, Ok(None)) {
             return self.complete(found);
         }
@@ -158,7 +162,7 @@ impl Shared {
         }
         let over = self.keys.done.wait_while(self.check(), |check| check.running);
         drop(over.unwrap_or_else(PoisonError::into_inner));
-        self.complete(self.index.find(key))
+        self.complete(self.index.with(|index| index.find(key)))
     }
 
     /// While `by_key` is being checked: whether the journal may have a document with this key. Waits until that can be
@@ -184,7 +188,7 @@ impl Shared {
 
     /// Unfinished documents after `after`, in order of acceptance.
     pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, ReadError> {
-        let rows = self.index.page(after, limit).map_err(index_failed)?;
+        let rows = self.index.with(|index| index.page(after, limit)).map_err(index_failed)?;
         rows.into_iter().map(|row| self.journal.complete(row)).collect()
     }
 
@@ -276,11 +280,12 @@ impl Shared {
 
     /// A finished document whose sale is in this segment or before it.
     pub(crate) fn leaver(&self, key: &str, segment: u32) -> Result<Option<Leaver>, ReadError> {
-        self.index.leaver(key, segment.saturating_add(1)).map_err(index_failed)
+        self.index.with(|index| index.leaver(key, segment.saturating_add(1))).map_err(index_failed)
     }
 
     pub(crate) fn health(&self) -> Health {
         let (segments, journal_bytes) = self.journal.size();
+        let room = self.room();
         let index_trouble = self.index.trouble().map(|error| format!("the index failed: {error}"));
         let public = self.public();
         Health {
@@ -290,8 +295,21 @@ impl Shared {
             damage: public.damage.clone(),
             segments,
             journal_bytes,
-            spare_ready: public.spare_ready,
+            room,
+            spare_ready: self.stock.spare_ready(),
             quarantined: public.quarantined,
+        }
+    }
+
+    /// What can still be written, and what will have to be.
+    pub(crate) fn room(&self) -> Room {
+        Room {
+            free: self.journal.free(),
+            prepared: self.stock.prepared(),
+            min_free: self.min_free,
+            needed: self.public().tally.needed,
+            reserve: self.stock.reserve(),
+            reserve_missing: self.stock.reserve_missing(),
         }
     }
 
@@ -305,7 +323,11 @@ impl Shared {
 
     /// Before anything is served: from now on unknown keys wait for the check.
     pub(crate) fn begin_check(&self, expected: TreeSum) {
-        self.index.begin_walk(expected);
+        // It was opened just now; an index that is not there tells it at the first question.
+        let _ = self.index.with(|index| {
+            index.begin_walk(expected);
+            Ok(())
+        });
         self.check().running = true;
     }
 
@@ -318,13 +340,18 @@ impl Shared {
             if self.check().stop {
                 break true;
             }
-            match self.index.walk_on(CHECK_STEP) {
-                Ok(None) => {}
-                Ok(Some(true)) => break true,
-                Ok(Some(false)) => {
-                    self.index.condemn("`by_key` is not what the journal says");
-                    break false;
+            let walked = self.index.with(|index| {
+                let walked = index.walk_on(CHECK_STEP)?;
+                if walked == Some(false) {
+                    index.condemn("`by_key` is not what the journal says");
                 }
+                Ok(walked)
+            });
+            match walked {
+                Ok(None) => {}
+                Ok(Some(good)) => break good,
+                // The committer opens it anew, and checks it then.
+                Err(IndexError { disk_full: true, .. }) => break true,
                 Err(_) => break false,
             }
         };
@@ -373,6 +400,6 @@ impl Shared {
 }
 
 /// The words for a reader.
-fn index_failed(IndexError(what): IndexError) -> ReadError {
+fn index_failed(IndexError { what, .. }: IndexError) -> ReadError {
     ReadError::Index(what)
 }

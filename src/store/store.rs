@@ -343,7 +343,11 @@ impl Store {
     /// The index loses a key.
     #[cfg(test)]
     pub(crate) fn forget_key(&self, key: &str) {
-        self.shared().index.lose(key);
+        let lost = self.shared().index.with(|index| {
+            index.lose(key);
+            Ok(())
+        });
+        lost.unwrap();
     }
 
     /// Reads all closed segments through; what is damaged.
@@ -351,6 +355,16 @@ impl Store {
     pub(crate) fn scrub_once(&self) -> Vec<u32> {
         let journal = &self.shared().journal;
         journal.closed().into_iter().filter(|segment| journal.check(*segment).is_err()).collect()
+    }
+
+    /// The index meets a full disk, as far as anybody can see.
+    #[cfg(test)]
+    pub(crate) fn fill_disk_under_index(&self) {
+        let filled = self.shared().index.with(|index| {
+            index.meet_full_disk();
+            Ok(())
+        });
+        filled.unwrap();
     }
 
     fn shared(&self) -> &Shared {

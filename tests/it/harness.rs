@@ -63,6 +63,7 @@ pub(crate) struct Shop {
     keys: RefCell<BTreeMap<String, String>>,
     env: BTreeMap<String, String>,
     starts: Cell<u32>,
+    /// What starts the binary, if not the test itself.
     wrapper: RefCell<Vec<String>>,
 }
 
@@ -230,7 +231,7 @@ impl Shop {
 
     /// Runs a command of the binary with this shop's configuration to its end.
     pub(crate) fn command(&self, args: &[&str]) -> Ended {
-        let mut command = binary();
+        let mut command = self.wrapped();
         command.current_dir(self.dir.path()).args(args).arg("--config").arg(self.config());
         run(command)
     }

@@ -6,6 +6,7 @@
 mod follower;
 mod harness;
 mod kra;
+mod mount;
 mod sale;
 mod till;
 
@@ -16,6 +17,8 @@ mod commands;
 mod config;
 mod demo;
 mod device;
+mod disk_failure;
+mod disk_full;
 mod events;
 mod export;
 mod guard;

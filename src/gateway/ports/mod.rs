@@ -21,5 +21,5 @@ pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use receiver::{Bookmarks, Delivery, Posted, Receiver};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
 pub use sale::{Acted, Bound, Sale};
-pub use store_health::{DiskFacts, StoreFacts, StoreHealth, StoreTiming, Wear};
+pub use store_health::{DiskFacts, DiskLevel, StoreFacts, StoreHealth, StoreTiming, Wear};
 pub use story::{Came, Chapter, NumberThen, Stories, Told};

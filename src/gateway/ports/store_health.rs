@@ -63,6 +63,14 @@ pub struct StoreFacts {
     pub free_bytes: u64,
     /// Below this, new sales are refused, bytes.
     pub min_free_bytes: u64,
+    /// What can be written before the disk is as full as it may get, bytes.
+    pub ahead_bytes: u64,
+    /// What becomes of the sales that wait will take this much, bytes.
+    pub needed_bytes: u64,
+    /// How the disk is filled.
+    pub disk: DiskLevel,
+    /// The reserve for a full disk stands ready; `None`: none is wanted.
+    pub reserve: Option<bool>,
     /// The last write and sync went well.
     pub works: bool,
     /// Damage that was found in the journal, place by place.
@@ -71,4 +79,27 @@ pub struct StoreFacts {
     pub remarks: Vec<String>,
     /// The key that our signatures are checked with.
     pub public_key: [u8; 32],
+}
+
+/// How the disk is filled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiskLevel {
+    /// Room enough.
+    #[default]
+    Enough,
+    /// Sales are taken still; not for long if it goes on like this.
+    Filling,
+    /// No sale is taken; what waits is still delivered.
+    Low,
+}
+
+impl DiskLevel {
+    /// The stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enough => "enough",
+            Self::Filling => "filling",
+            Self::Low => "low",
+        }
+    }
 }

@@ -156,7 +156,7 @@ impl Bench {
     fn try_open(&self, environment: &str) -> Result<Arc<JournalLedger>, LedgerOpenError> {
         let options = Options { create: true, segment_size: 64 << 10, ..Options::new(stamp) };
         let (store, _) = Store::open(self.dir.path(), options, &mut |_| {}).unwrap();
-        let terms = Terms { environment: environment.to_owned(), first_number: 1, min_free: 0 };
+        let terms = Terms { environment: environment.to_owned(), first_number: 1 };
         JournalLedger::open(store, self.dir.path(), stamp, &terms).map(Arc::new)
     }
 

@@ -134,7 +134,7 @@ pub(in crate::store) fn open_fake(
     }
     let lock = std::fs::File::create(dir.join("lock")).unwrap();
     let spares =
-        |disk, size| if with_spares { Spares::start(disk, size).map_err(io) } else { Ok(Spares::none()) };
+        |disk, plan| if with_spares { Spares::start(disk, plan).map_err(io) } else { Ok(Spares::none(plan)) };
     let (committer, report) = open_on(shared, spares, dir, options.clone(), lock, &mut |_| {})?;
     if with_spares {
         committer.writer.spares().wait_ready();

@@ -3,6 +3,7 @@
 mod damage;
 mod everyday;
 mod forward;
+mod full_disk;
 pub(in crate::store) mod harness;
 mod killed;
 mod looking_back;
