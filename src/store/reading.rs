@@ -202,9 +202,38 @@ impl Reader {
                 }
             }
             if last_page {
-                return Ok((sales, None));
+                return self.taken_along(sales, before, status, limit);
             }
         }
+    }
+
+    /// Goes on with what was taken along from segments that are no longer kept and is not finished yet: it is older than
+    /// all that is kept.
+    fn taken_along(
+        &self,
+        mut sales: Vec<Sale>,
+        before: Option<Seq>,
+        status: Option<Status>,
+        limit: usize,
+    ) -> Result<(Vec<Sale>, Option<Seq>), LedgerError> {
+        let end = self.store.first_seq().min(before.unwrap_or(Seq::MAX));
+        let mut older: Vec<Entry> = Vec::new();
+        loop {
+            let after = older.last().map(|entry| entry.seq);
+            let page = self.store.unfinished(after, PAGE).map_err(|error| read_failed(&error))?;
+            let full = page.len() == PAGE;
+            older.extend(page.into_iter().filter(|entry| entry.seq < end));
+            if !full || older.last().map(|entry| entry.seq) == after {
+                break;
+            }
+        }
+        for entry in older.iter().rev().filter(|entry| status.is_none_or(|status| status == entry.status)) {
+            sales.push(self.sale(entry)?);
+            if sales.len() == limit {
+                return Ok((sales, Some(entry.seq)));
+            }
+        }
+        Ok((sales, None))
     }
 
     /// `aside`: ascending.

@@ -313,6 +313,55 @@ async fn a_retired_segment_leaves_and_the_chain_stays_whole() {
     open_twice(&disk, dir.path(), &options);
 }
 
+/// A sale that the ledger can read.
+fn readable(signer: &crate::store::Signer, key: &str) -> NewRecord {
+    let none = ["0.00", "0.00", "0.00"];
+    let body = serde_json::json!({
+        "device": { "tin": "P051234567Z", "bhf_id": "00", "serial": "S" },
+        "trader_ref": key, "receipt_type": "S", "sales_type": "N", "payment_type": "01",
+        "confirmed_at": "20231115101500", "confirmed_by": "gateway", "lines": [],
+        "by_tax_type": [none, none, none, none, none],
+        "total_taxable": "0.00", "total_tax": "0.00", "total": "0.00",
+    });
+    let mut sale = NewRecord { body: body.to_string().into_bytes(), ..sale(signer, key, 0) };
+    let bytes =
+        crate::store::Signer::document_bytes(sale.kind, &sale.stamp, &sale.origin, &sale.effect, &sale.body);
+    sale.signature = Some(signer.sign(&bytes));
+    sale
+}
+
+#[tokio::test]
+async fn what_was_taken_along_is_listed_after_everything_younger() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let mut waiting = Vec::new();
+    for key in ["old-1", "old-2", "old-3"] {
+        waiting.push(seq_of(&commit(&store, vec![readable(&store.signer(), key)]).await.unwrap()));
+    }
+    for number in 0..12 {
+        let document = sell(&store, &format!("S{number}")).await;
+        commit(&store, vec![outcome(document, Status::Settled, 0, Binding::Release)]).await.unwrap();
+    }
+    checkpoint_and_roll(&store).await;
+    checkpoint_and_roll(&store).await;
+    let young = seq_of(&commit(&store, vec![readable(&store.signer(), "young")]).await.unwrap());
+    keep_house(&store, &options);
+    assert!(store.first_seq() > waiting[2] && store.find("S11").unwrap().is_none());
+
+    let reader = crate::store::reading::Reader { store: store.clone(), now: clock() };
+    let list = |before, limit| {
+        let (sales, next) = reader.recent(before, None, limit).unwrap();
+        (sales.iter().map(|sale| sale.seq).collect::<Vec<_>>(), next)
+    };
+    assert_eq!(list(None, 10), (vec![young, waiting[2], waiting[1], waiting[0]], None));
+    assert_eq!(list(None, 2), (vec![young, waiting[2]], Some(waiting[2])));
+    assert_eq!(list(Some(waiting[2]), 2), (vec![waiting[1], waiting[0]], Some(waiting[0])));
+    assert_eq!(list(Some(waiting[0]), 2), (vec![], None));
+    assert_eq!(list(Some(waiting[1] + 1), 1), (vec![waiting[1]], Some(waiting[1])), "by its number");
+}
+
 #[tokio::test]
 async fn a_segment_that_is_missing_without_a_mark_is_damage() {
     let dir = tempfile::tempdir().unwrap();
