@@ -10,7 +10,8 @@ fn main() {
     if let Some(seconds) = given.or_else(last_commit).as_deref().map(str::trim)
         && seconds.parse::<u32>().is_ok()
     {
-        println!("cargo:rustc-env=ETIMS_BUILT_AT={seconds}");
+        // Not ETIMS_...: `cargo run` hands it on, and the gateway reads such variables as settings.
+        println!("cargo:rustc-env=BUILT_AT_UNIX_SECONDS={seconds}");
     }
 }
 

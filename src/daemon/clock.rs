@@ -51,7 +51,7 @@ impl Clock for MachineClock {
 }
 
 /// When this program was made, milliseconds since 1970; 1970 where the build did not know.
-const BUILT_AT_MS: i64 = match option_env!("ETIMS_BUILT_AT") {
+const BUILT_AT_MS: i64 = match option_env!("BUILT_AT_UNIX_SECONDS") {
     Some(seconds) => match i64::from_str_radix(seconds, 10) {
         Ok(seconds) => seconds * 1000,
         Err(_) => 0,

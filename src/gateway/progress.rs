@@ -40,6 +40,7 @@ pub struct Progress {
     nudge: Notify,
     retry: Notify,
     line: Notify,
+    line_for_registering: Notify,
     closing: watch::Sender<bool>,
     webhooks: Mutex<BTreeMap<&'static str, Waiting>>,
 }
@@ -60,6 +61,7 @@ impl Default for Progress {
             nudge: Notify::new(),
             retry: Notify::new(),
             line: Notify::new(),
+            line_for_registering: Notify::new(),
             webhooks: Mutex::default(),
             closing: watch::Sender::new(false),
         }
@@ -107,6 +109,12 @@ impl Progress {
     /// A link, an address or a route of this machine came back.
     pub fn line_returned(&self) {
         self.line.notify_one();
+        self.line_for_registering.notify_one();
+    }
+
+    /// Resolves once a link, an address or a route came back: a device that waits to be registered need not wait longer.
+    pub(super) async fn line_returned_for_registering(&self) {
+        self.line_for_registering.notified().await;
     }
 
     /// Resolves at the earliest after `stuck`, once a link, an address or a route came back.

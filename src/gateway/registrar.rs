@@ -107,6 +107,7 @@ impl<L: Registry, A: Authority, C: Clock> Registering<L, A, C> {
                 () = told(&stopping) => return,
                 Some(ask) = asks.0.recv() => Some(ask),
                 () = tokio::time::sleep_until(next), if due.is_some() => None,
+                () = self.progress.line_returned_for_registering(), if due.is_some() => None,
             };
             match (ask, due) {
                 (Some(ask), _) => self.serve(ask, &stopping).await,

@@ -48,6 +48,7 @@ fn every_exchange_is_there_once(wire: Wire) {
     kra.clear_faults();
     kra.line(false);
     till.sell_offline("S-4");
+    eventually("the cut line is tried", || (till.get("/health/").expect(200)["kra"] == "down").then_some(()));
     kra.line(true);
     till.wait_status("S-4", "signed");
 

@@ -221,7 +221,7 @@ fn other_hardware_is_noticed() {
     let kra = Kra::start(Wire::Json);
     let shop = Shop::with(&kra);
     if !on_disk(&shop, "first") {
-        return say_skipped("other_hardware_is_noticed: not run, it needs unshare(1) and root");
+        return say_skipped("SKIPPED other_hardware_is_noticed: it needs unshare(1) and root");
     }
     let gateway = shop.open_registered();
     let till = shop.till();

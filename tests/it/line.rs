@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ mkfifo simulator
 "$GATEWAY" simulator --listen 127.0.0.1:9443 >simulator 2>&1 &
 first=$!
 read -r listening <simulator
+ip link set lo "$FIRST"
 "$GATEWAY" run --config config.toml 2>gateway.log &
 second=$!
 echo started
@@ -28,15 +29,9 @@ wait
 fn the_kernels_news_starts_a_probe_at_once() {
     let directory = tempfile::tempdir().unwrap();
     configure(directory.path());
-    let Some(mut network) = Network::start(directory.path()) else {
-        say_skipped("not tried: no network namespace can be made here (unshare, ip), so no cable was pulled");
-        return;
-    };
+    let Some(mut network) = Network::start(directory.path(), "up") else { return };
     let till = Till::unix(&directory.path().join("till.sock"));
-    eventually("the device is registered", || {
-        let answer = till.ask("GET", "/api/device/status/", None).ok()?;
-        (answer.expect(200)["status"] == "active").then_some(())
-    });
+    eventually("the device is registered", || status(&till, "active"));
     network.say("down");
     till.sell_offline("PULLED");
     eventually("the gateway knows that KRA is away", || {
@@ -47,6 +42,25 @@ fn the_kernels_news_starts_a_probe_at_once() {
     within(Duration::from_secs(5), "the sale is signed soon after the line came back", || {
         (till.state("PULLED")["status"] == "signed").then_some(())
     });
+}
+
+#[test]
+fn a_till_that_was_switched_on_without_its_line_registers_when_the_line_comes() {
+    let directory = tempfile::tempdir().unwrap();
+    configure(directory.path());
+    let Some(mut network) = Network::start(directory.path(), "down") else { return };
+    let till = Till::unix(&directory.path().join("till.sock"));
+    eventually("the gateway is there", || status(&till, "pending"));
+    till.sell_offline("EARLY");
+    network.say("up");
+    within(Duration::from_secs(5), "the device is registered and its sale signed", || {
+        (till.state("EARLY")["status"] == "signed").then_some(())
+    });
+}
+
+fn status(till: &Till, expected: &str) -> Option<()> {
+    let answer = till.ask("GET", "/api/device/status/", None).ok()?;
+    (answer.expect(200)["status"] == expected).then_some(())
 }
 
 fn configure(directory: &Path) {
@@ -67,12 +81,26 @@ struct Network {
     script: Child,
     orders: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
+    /// What the gateway says; shown when the test fails.
+    journal: PathBuf,
 }
 
 impl Network {
-    fn start(directory: &Path) -> Option<Self> {
+    /// `first`: how the cable is when the gateway starts. `None`, and said: it cannot be made here.
+    fn start(directory: &Path, first: &str) -> Option<Self> {
+        let network = Self::try_start(directory, first);
+        if network.is_none() {
+            say_skipped(
+                "SKIPPED: no network namespace can be made here (unshare, ip), so no cable was pulled",
+            );
+        }
+        network
+    }
+
+    fn try_start(directory: &Path, first: &str) -> Option<Self> {
         let mut script = Command::new("unshare")
             .args(["--user", "--map-root-user", "--net", "sh", "-c", SCRIPT])
+            .env("FIRST", first)
             .env("GATEWAY", env!("CARGO_BIN_EXE_etims-gateway"))
             .current_dir(directory)
             .stdin(Stdio::piped())
@@ -81,7 +109,7 @@ impl Network {
             .spawn()
             .ok()?;
         let (orders, answers) = (script.stdin.take(), BufReader::new(script.stdout.take().unwrap()));
-        let mut network = Self { script, orders, answers };
+        let mut network = Self { script, orders, answers, journal: directory.join("gateway.log") };
         (network.line() == "started").then_some(network)
     }
 
@@ -99,6 +127,10 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            let journal = fs::read_to_string(&self.journal).unwrap_or_default();
+            eprintln!("--- the gateway's journal:\n{journal}--- end of the journal");
+        }
         drop(self.orders.take());
         let _ = self.script.wait();
     }
