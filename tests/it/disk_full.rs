@@ -109,7 +109,10 @@ fn sells_again_when_there_is_room(kind: Kind) {
     let gateway = if till.connect().is_ok() { gateway } else { shop.open_registered() };
     till.sell("AFTER");
     eventually("the reserve is made again", || (store_of(&shop)["reserve"] == true).then_some(()));
-    eventually("nothing is said any more", || alerts(&shop).is_empty().then_some(()));
+    // An opening of the index that found no room may have spoilt it: it was made anew then, and that stays told.
+    eventually("nothing else is said any more", || {
+        alerts(&shop).iter().all(|code| code == "store").then_some(())
+    });
     shop.command(&["verify"]).expect(0);
     gateway.stop();
     shop.command(&["verify"]).expect(0);
