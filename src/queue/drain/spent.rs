@@ -15,18 +15,8 @@ const MOST_IN_VAIN: usize = 64;
 pub(super) struct Spent {
     pub(super) waiting: Waiting,
     words: Words,
-    fate: Fate,
-}
-
-/// What the canary said of the first one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// KRA answered the canary: the first is at fault, if it meets the same trouble again.
-    LastTry,
     /// The canary met the same trouble: KRA is at fault.
-    StartAnew,
-    /// Not yet known.
-    Undecided,
+    start_anew: bool,
 }
 
 /// A send in doubt after which KRA is probed, before it is recorded.
@@ -144,23 +134,20 @@ impl Drain {
             attempts: ruling.attempts,
             ..standing.waiting
         };
-        self.spent = Some(Spent { waiting, words, fate: Fate::Undecided });
+        self.spent = Some(Spent { waiting, words, start_anew: false });
         self.record(standing.waiting.document, ruling)
     }
 
     fn is_canary(&self, document: Seq) -> bool {
-        self.spent
-            .as_ref()
-            .is_some_and(|spent| spent.waiting.document != document && spent.fate == Fate::Undecided)
+        self.spent.as_ref().is_some_and(|spent| spent.waiting.document != document && !spent.start_anew)
     }
 
-    /// KRA gave a definite answer about this document: if it was a canary, the one before it is at fault.
+    /// KRA gave a definite answer about this document: if it was a canary, the one before it is at fault, should it meet
+    /// the same trouble again. It has its place from now on: the very next view shows it.
     pub(super) fn canary_answered(&mut self, document: Seq) {
         self.last_try.take_if(|it| *it == document);
-        if self.is_canary(document)
-            && let Some(spent) = &mut self.spent
-        {
-            spent.fate = Fate::LastTry;
+        if self.is_canary(document) {
+            self.last_try = self.spent.take().map(|spent| spent.waiting.document);
             self.in_vain.clear();
         }
     }
@@ -173,7 +160,7 @@ impl Drain {
         }
         self.in_vain.push(canary);
         if let Some(spent) = &mut self.spent {
-            spent.fate = Fate::StartAnew;
+            spent.start_anew = true;
         }
     }
 
@@ -188,18 +175,9 @@ impl Drain {
         self.record(standing.waiting.document, ruling)
     }
 
-    /// What the canary said is written down, before anything else is done.
+    /// What the canary said of KRA is written down, before anything else is done.
     pub(super) fn settle_spent(&mut self) -> Option<Action> {
-        let Spent { waiting, words, fate } = self.spent.clone()?;
-        match fate {
-            Fate::Undecided => return None,
-            Fate::LastTry => {
-                self.spent = None;
-                self.last_try = Some(waiting.document);
-                return None;
-            }
-            Fate::StartAnew => self.spent = None,
-        }
+        let Spent { waiting, words, .. } = self.spent.take_if(|spent| spent.start_anew)?;
         let standing = Standing { waiting: Waiting { attempts: 0, ..waiting }, number: 0 };
         let ruling = Ruling { number: NumberFate::Released, ..standing.pending(words, 0, 0) };
         self.doing = Doing::Recording(None);

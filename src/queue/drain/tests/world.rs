@@ -58,6 +58,9 @@ impl World {
                 Event::Sent(sent, None)
             }
             Action::WaitUntil(until) => {
+                let sleeps = until.is_none() && self.drain.stopped().is_none();
+                let waiting = self.log.kept.iter().find(|kept| kept.status == Status::Pending);
+                assert!(!sleeps || waiting.is_none(), "it sleeps until somebody wakes it, and {waiting:?}");
                 self.now =
                     until.map_or(self.now, |until| until.max(self.now)).after(Duration::from_millis(1));
                 Event::Woken
