@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, warn};
 
 use super::live::Live;
 use super::lookout::Lookout;
@@ -12,6 +12,7 @@ use super::operator::Orders;
 use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
 use super::sale_time::{Accepted, SaleTime};
+use super::tell_outcome::tell_outcome;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
 use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare};
@@ -252,13 +253,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             _ => None,
         };
         let bound = next.is_some();
-        let customer = if ruling.words == Words::default() {
-            Vec::new()
-        } else {
-            self.ledger.unfinished(document).await.map(|sale| customer_values(&sale)).unwrap_or_default()
+        // Only where KRA said something: a receipt is told by its numbers, and costs no look at the sale.
+        let sale = match ruling.words == Words::default() {
+            true => None,
+            false => self.ledger.unfinished(document).await.ok(),
         };
         self.ledger.record(document, ruling, next).await?;
-        tell_outcome(document, number, ruling, &customer);
+        tell_outcome((document, sale.as_ref()), number, ruling);
         Ok(if bound { Event::RecordedAndBound } else { Event::Recorded })
     }
 
@@ -385,42 +386,5 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 "the answer to a sale is missing: asking KRA's books"
             );
         }
-    }
-}
-
-/// What must not stand in the log though KRA may repeat it.
-fn customer_values(sale: &Sale) -> Vec<String> {
-    let customer = &sale.invoice.customer;
-    let tin = customer.tin.as_ref().map(ToString::to_string);
-    [tin, customer.name.clone(), customer.mobile.clone()]
-        .into_iter()
-        .flatten()
-        .filter(|it| it.len() > 2)
-        .collect()
-}
-
-fn tell_outcome(seq: Seq, number: Option<u64>, ruling: &Ruling, customer: &[String]) {
-    let invc_no = number.unwrap_or_default();
-    let kra =
-        customer.iter().fold(ruling.words.in_short(), |words, value| words.replace(value.as_str(), "****"));
-    match (&ruling.status, &ruling.proof) {
-        (Status::Signed, Some(proof)) => {
-            let (receipt_no, adopted) = (proof.receipt_no, ruling.adopted);
-            info!(seq, invc_no, receipt_no, adopted, "sale signed by KRA");
-        }
-        (Status::Rejected, _) => {
-            error!(seq, invc_no, kra, "KRA refused a sale for good: its slip is not valid")
-        }
-        (Status::AcceptedNoProof, _) => {
-            error!(seq, invc_no, kra, "KRA has a sale and its proof could not be had")
-        }
-        (Status::Parked, _) => error!(
-            seq,
-            invc_no,
-            kra,
-            attempts = ruling.attempts,
-            "a sale is set aside, its tries are spent: `etims-gateway queue show {seq}` says what can be done"
-        ),
-        _ => warn!(seq, invc_no, kra, unsure_sends = ruling.unsure_sends, "a sale stays in the queue"),
     }
 }

@@ -16,6 +16,7 @@ mod registrar;
 mod sale_time;
 mod send_events;
 mod series;
+mod tell_outcome;
 mod watch_clock;
 mod watch_health;
 

@@ -57,6 +57,7 @@ pub(super) async fn receive(
         // Whoever sent it has gone.
         Err(_) => return Err(Dropped),
     };
+    let order = order.or_else(|| state.faults().strike_sale(function, &body));
     let n = log(state, &head, function, &body);
     let visit = Visit { state: Arc::clone(state), n, call: call(&head, function, caller, body) };
     let result = match order {

@@ -119,6 +119,9 @@ pub struct FaultOrder {
     /// Only on this function, by its path's name.
     #[serde(default)]
     pub function: Option<String>,
+    /// Only on requests with this `trdInvcNo`: one odd sale among good ones. In JSON alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale: Option<String>,
     /// How exactly.
     #[serde(default)]
     pub args: FaultArgs,
@@ -159,7 +162,7 @@ pub struct FaultOrderError {
 impl FaultOrder {
     /// This fault on every request until switched off.
     pub fn new(fault: Fault) -> FaultOrder {
-        FaultOrder { fault, count: None, function: None, args: FaultArgs::default() }
+        FaultOrder { fault, count: None, function: None, sale: None, args: FaultArgs::default() }
     }
 
     /// For so many requests only.
@@ -178,6 +181,11 @@ impl FaultOrder {
     #[must_use]
     pub fn with(self, args: FaultArgs) -> FaultOrder {
         FaultOrder { args, ..self }
+    }
+
+    fn is_for(&self, function: Option<Function>) -> bool {
+        !matches!(self.fault, Fault::BadCertificate | Fault::Refuse)
+            && (self.function.is_none() || self.function.as_deref() == function.map(Function::name))
     }
 
     /// Checks what the parts can't: that they belong together.
@@ -212,6 +220,11 @@ impl FaultOrder {
             }
             Fault::Refuse | Fault::BadCertificate if self.function.is_some() => {
                 fail("strikes connections, not a function".to_owned())
+            }
+            Fault::Refuse | Fault::BadCertificate | Fault::CloseBeforeRead | Fault::HangBeforeRead
+                if self.sale.is_some() =>
+            {
+                fail("strikes before anybody knows which sale it is".to_owned())
             }
             _ => Ok(self),
         }
@@ -256,7 +269,7 @@ impl FromStr for FaultOrder {
         for (arg, value) in help.args.iter().zip(values) {
             args.set(arg, value).ok_or_else(|| fail(format!("{value:?} is no {arg}")))?;
         }
-        FaultOrder { fault: help.fault, count, function, args }.checked()
+        FaultOrder { fault: help.fault, count, function, sale: None, args }.checked()
     }
 }
 
@@ -306,13 +319,21 @@ impl Faults {
         room
     }
 
-    /// The order that strikes this request, if any; it is counted.
+    /// The order that strikes this request whatever is in it, if any; it is counted.
     pub(super) fn strike(&mut self, function: Option<Function>) -> Option<FaultOrder> {
-        let name = function.map(|function| function.name());
-        self.first(|order| {
-            !matches!(order.fault, Fault::BadCertificate | Fault::Refuse)
-                && (order.function.is_none() || order.function.as_deref() == name)
-        })
+        self.first(|order| order.sale.is_none() && order.is_for(function))
+    }
+
+    /// The order that strikes this request for the sale in it, if any; it is counted.
+    pub(super) fn strike_sale(&mut self, function: Option<Function>, body: &[u8]) -> Option<FaultOrder> {
+        let body = std::str::from_utf8(body).ok()?;
+        let holds = |sale: &str| {
+            let sale = sale.trim();
+            [format!("\"trdInvcNo\":\"{sale}\""), format!("<trdInvcNo>{sale}</trdInvcNo>")]
+                .iter()
+                .any(|field| body.contains(field))
+        };
+        self.first(|order| order.sale.as_deref().is_some_and(holds) && order.is_for(function))
     }
 
     /// Whether the next TLS connection sees the wrong certificate; it is counted.

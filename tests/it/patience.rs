@@ -8,6 +8,7 @@ use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
 on_both_wires! {
     a_busy_kra_is_waited_for,
     a_sale_that_needs_something_first_steps_aside,
+    one_sale_that_kra_never_takes_is_parked_and_holds_up_nobody,
     trouble_of_everybody_parks_nobody,
     many_refused_alike_are_not_set_aside,
     without_a_look_up_a_repeat_decides,
@@ -50,6 +51,51 @@ fn a_sale_that_needs_something_first_steps_aside(wire: Wire) {
     till.wait_status("HEAD", "signed");
     till.wait_status("BEHIND", "signed");
     kra.books().expect_in_order(&["FIRST", "BEHIND", "HEAD"]);
+}
+
+/// KRA is well and has nothing to say about one sale but trouble: G4, though no answer is a refusal.
+fn one_sale_that_kra_never_takes_is_parked_and_holds_up_nobody(wire: Wire) {
+    for (what, order) in [
+        (
+            "an unknown code",
+            json!({ "fault": "result_cd", "args": { "code": "777", "message": "No such rule" } }),
+        ),
+        ("bad request", json!({ "fault": "http_status", "args": { "status": 400 } })),
+        ("server error", json!({ "fault": "http_status", "args": { "status": 500 } })),
+        ("lost connections", json!({ "fault": "close_after_read" })),
+    ] {
+        let kra = Kra::start(wire);
+        let shop = shop(&kra).set("delivery.max_attempts", "3").set("log.level", "\"info\"");
+        let _gateway = shop.open_registered();
+        let till = shop.till();
+        till.sell("FIRST");
+        let mut order = order;
+        order["function"] = json!(SAVE);
+        order["sale"] = json!("ODD");
+        kra.fault(order);
+        for number in ["ODD", "BEHIND-1", "BEHIND-2"] {
+            till.sell_offline(number);
+        }
+        till.wait_status("BEHIND-1", "signed");
+        till.wait_status("BEHIND-2", "signed");
+        till.wait_status("ODD", "parked");
+        till.sell("LATER");
+        kra.books().expect_in_order(&["FIRST", "BEHIND-1", "BEHIND-2", "LATER"]);
+        let parked = eventually("the journal says so", || {
+            let journal = shop.journal();
+            journal.lines().find(|line| line.contains("its tries are spent")).map(str::to_owned)
+        });
+        assert!(parked.contains("ERROR") && parked.contains("trd_invc_no=ODD"), "{what}: {parked}");
+        // What was wrong at KRA is put right, and a person says so.
+        kra.clear_faults();
+        shop.command(&["queue", "retry", "ODD"]).expect(0);
+        till.wait_status("ODD", "signed");
+        kra.books().expect_in_order(&["FIRST", "BEHIND-1", "BEHIND-2", "LATER", "ODD"]);
+        if std::env::var_os("SHOW_JOURNAL").is_some() {
+            let journal = shop.journal();
+            eprintln!("{what}\n{journal}\n{}", shop.command(&["queue", "show", "ODD"]).expect(0).out);
+        }
+    }
 }
 
 /// Whatever KRA says to everybody is no fault of a sale, however often it is said.
