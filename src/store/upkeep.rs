@@ -185,15 +185,15 @@ impl Upkeep {
             };
             return Ok(Done::Waiting(why.to_owned()));
         };
+        // Asked before the segment is looked through: a document that finishes meanwhile would be in neither.
+        let needed = self.shared.needed_segments().iter().any(|needed| *needed <= segment);
         let leaving = self.leaving(segment)?;
         let ages = Ages { accepted_by, signed_by: leaving.signed_by };
         self.youngest.insert(segment, ages.youngest());
         if !ages.is_over(retention, present) {
             return Ok(Done::Nothing);
         }
-        if self.shared.needed_segments().iter().any(|needed| *needed <= segment)
-            || self.shared.pinned(segment)
-        {
+        if needed || self.shared.pinned(segment) {
             return Ok(match self.order(Order::Carry { segment }) {
                 Answer::Carried(count) => {
                     self.carried += count;

@@ -7,5 +7,6 @@ mod full_disk;
 pub(in crate::store) mod harness;
 mod killed;
 mod looking_back;
+mod old_age;
 mod power_cut;
 mod retain;
