@@ -274,7 +274,8 @@ impl Committer {
         Ok(())
     }
 
-    fn fits(&self, draft: &Draft, bytes: usize) -> bool {
+    /// Whether so many bytes more go into the same group.
+    pub(crate) fn fits(&self, draft: &Draft, bytes: usize) -> bool {
         let size = draft.buffer.len() + bytes + 4;
         size <= GROUP_SOFT_LIMIT && size.next_multiple_of(BLOCK) <= self.writer.room()
     }

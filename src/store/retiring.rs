@@ -2,15 +2,18 @@
 
 use std::sync::mpsc::SyncSender;
 
-use crate::store::carry::{Retired, carry};
-use crate::store::committer::{Broken, Committer, Step, own_record};
+use crate::store::carry::{Part, Retired, carry};
+use crate::store::codec::{length_u32, length_u64};
+use crate::store::committer::{Broken, Committer, Draft, Step, own_record};
 use crate::store::effect::Effect;
+use crate::store::entry::Entry;
 use crate::store::fold::Changes;
 use crate::store::keys::retire_bytes;
 use crate::store::record::{Kind, Located, NewRecord, encoded_bound};
 
-/// Documents taken along before others are let in again.
-const CARRIED_AT_ONCE: u64 = 16;
+/// Documents taken along before others are let in again, in one group; and about so many bytes of them.
+const CARRIED_AT_ONCE: usize = 32;
+const CARRIED_BYTES: usize = 256 << 10;
 /// Unfinished documents looked at, at a time.
 const PAGE: usize = 256;
 
@@ -84,8 +87,8 @@ impl Committer {
                 Ok(body) => body,
                 Err(error) => return Ok(Answer::Refused(error.to_string())),
             };
-            let length = crate::store::codec::length_u32(body.len());
-            let part = crate::store::carry::Part { back: length, length, crc: at.crc };
+            let length = length_u32(body.len());
+            let part = Part { back: length, length, crc: at.crc };
             let record = NewRecord {
                 effect: Effect::Kept { kind, part },
                 ..own_record(&self.options, Kind::Carry, body)
@@ -95,36 +98,87 @@ impl Committer {
             }
             carried += 1;
         }
-        let mut after = None;
-        while carried < CARRIED_AT_ONCE {
-            // Accepted later than the segment's end: none of its records can be there.
-            let page = match self.shared.page(after, PAGE) {
-                Ok(page) => page,
-                Err(error) => return Ok(Answer::Refused(error.to_string())),
+        let records = match self.prepare_carries(segment) {
+            Ok(records) => records,
+            Err(refused) => return Ok(refused),
+        };
+        let bytes = records.iter().map(|(record, _)| encoded_bound(record)).fold(0, usize::saturating_add);
+        if !self.shared.room().has_beside(length_u64(bytes)) {
+            return Ok(Answer::Refused(
+                "what is free is needed for what becomes of the waiting sales".into(),
+            ));
+        }
+        let mut draft: Option<Draft> = None;
+        for (record, entry) in records {
+            let bytes = encoded_bound(&record);
+            if let Some(full) = draft.take_if(|draft| !self.fits(draft, bytes)) {
+                self.commit(full)?;
+            }
+            let mut open = match draft.take() {
+                Some(open) => open,
+                None => match self.begin(bytes)? {
+                    Some(open) => open,
+                    None => return Ok(Answer::full()),
+                },
             };
-            let Some(last) = page.last() else { break };
-            after = Some(last.seq);
-            let past = self.shared.journal.bounds(segment).is_none_or(|(_, next)| last.seq >= next);
-            for entry in page.into_iter().filter(|entry| entry.at.segment <= segment) {
-                let (effect, body) = match carry(&entry, |at| self.shared.journal.bytes(at)) {
-                    Ok((carried, body)) => (Effect::Carried(Box::new(carried)), body),
-                    Err(error) => return Ok(Answer::Refused(format!("document {}: {error}", entry.seq))),
-                };
-                let record = NewRecord { effect, ..own_record(&self.options, Kind::Carry, body) };
-                if let Some(limit) = self.too_large(encoded_bound(&record)) {
-                    let why = format!("document {} is larger than {limit} bytes with its request", entry.seq);
-                    return Ok(Answer::Refused(why));
-                }
-                if !self.commit_alone(&record, Step { used: None, known: Some(entry) })? {
-                    return Ok(Answer::full());
-                }
-                carried += 1;
-            }
-            if past {
-                break;
-            }
+            self.push(&mut open, &record, Step { used: None, known: Some(entry) });
+            draft = Some(open);
+            carried += 1;
+        }
+        if let Some(draft) = draft {
+            self.commit(draft)?;
         }
         Ok(Answer::Carried(carried))
+    }
+
+    /// The CARRYs of the first documents that are still in `segment` or before it; nothing is written. Why there are none, if
+    /// the first one cannot be taken along.
+    fn prepare_carries(&self, segment: u32) -> Result<Vec<(NewRecord, Entry)>, Answer> {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        let mut after = None;
+        let refused = |why: String| Err(Answer::Refused(why));
+        loop {
+            // Only those that are taken along are read from the journal: many may have been before.
+            let page = match self.shared.rows(after, PAGE) {
+                Ok(page) => page,
+                Err(error) => return refused(error.to_string()),
+            };
+            let Some(last) = page.last() else { return Ok(records) };
+            after = Some(last.seq);
+            // Accepted later than the segment's end: none of its records can be there.
+            let past = self.shared.journal.bounds(segment).is_none_or(|(_, next)| last.seq >= next);
+            for row in page.into_iter().filter(|row| row.at.segment <= segment) {
+                let document = row.seq;
+                let read = self.shared.journal.complete(row).and_then(|entry| {
+                    let (carried, body) = carry(&entry, |at| self.shared.journal.bytes(at))?;
+                    let effect = Effect::Carried(Box::new(carried));
+                    Ok((NewRecord { effect, ..own_record(&self.options, Kind::Carry, body) }, entry))
+                });
+                let why = match read {
+                    Ok((record, entry)) => match self.too_large(encoded_bound(&record)) {
+                        None => {
+                            bytes += encoded_bound(&record);
+                            records.push((record, entry));
+                            if records.len() >= CARRIED_AT_ONCE || bytes >= CARRIED_BYTES {
+                                return Ok(records);
+                            }
+                            continue;
+                        }
+                        Some(limit) => format!("it is larger than {limit} bytes with its request"),
+                    },
+                    Err(error) => error.to_string(),
+                };
+                // Those before it first.
+                if records.is_empty() {
+                    return refused(format!("document {document}: {why}"));
+                }
+                return Ok(records);
+            }
+            if past {
+                return Ok(records);
+            }
+        }
     }
 
     fn retire(&mut self, retirement: Retirement) -> Result<Answer, Broken> {

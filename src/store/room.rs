@@ -48,7 +48,12 @@ pub(crate) const fn needed_by(record_length: u64) -> u64 {
 impl Room {
     /// Whether sales can be taken that need so much more.
     pub(crate) const fn takes(&self, more: u64) -> bool {
-        self.free >= self.floor() && self.ahead() >= self.needed.saturating_add(more).saturating_add(MARGIN)
+        self.free >= self.floor() && self.has_beside(more)
+    }
+
+    /// Whether so much can be written beside what the waiting sales will need; how low the disk is does not matter.
+    pub(crate) const fn has_beside(&self, more: u64) -> bool {
+        self.ahead() >= self.needed.saturating_add(more).saturating_add(MARGIN)
     }
 
     /// What can be written before the disk is as full as it may get.

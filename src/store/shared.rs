@@ -188,8 +188,12 @@ impl Shared {
 
     /// Unfinished documents after `after`, in order of acceptance.
     pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, ReadError> {
-        let rows = self.index.with(|index| index.page(after, limit)).map_err(index_failed)?;
-        rows.into_iter().map(|row| self.journal.complete(row)).collect()
+        self.rows(after, limit)?.into_iter().map(|row| self.journal.complete(row)).collect()
+    }
+
+    /// The same without a look at their sales.
+    pub(crate) fn rows(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Row>, ReadError> {
+        self.index.with(|index| index.page(after, limit)).map_err(index_failed)
     }
 
     fn complete(&self, row: Result<Option<Row>, IndexError>) -> Result<Option<Entry>, ReadError> {

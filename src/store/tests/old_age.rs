@@ -4,12 +4,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::harness::{
-    DEADLINE, check_index_against_journal, commit, event, open_fake, options, outcome, sell,
+    DEADLINE, bind, check_index_against_journal, commit, event, open_fake, options, outcome, sale, sell,
+    seq_of, signed,
 };
-use crate::queue::Status;
+use crate::queue::{Seq, Status};
 use crate::store::disk_fake::FakeDisk;
 use crate::store::standing::Checkpoint;
 use crate::store::upkeep::{Done, Upkeep};
+use crate::store::verify::verify_on;
 use crate::store::{Binding, Kind, NewRecord, Options, Store};
 
 const NOW: i64 = 1_700_000_000_000;
@@ -130,4 +132,76 @@ async fn a_sale_that_finishes_while_its_segment_is_looked_through_does_not_stay_
     let (store, report) = open_fake(&disk, dir.path(), &options, false).unwrap();
     assert!(report.damage.is_empty(), "{report:?}");
     check_index_against_journal(&store);
+}
+
+/// Sales that wait.
+async fn sell_many(store: &Store, count: usize) -> Vec<Seq> {
+    let mut sold = Vec::new();
+    for number in 0..count {
+        let new = sale(&store.signer(), &format!("W{number}"), 100);
+        sold.push(seq_of(&commit(store, vec![new]).await.unwrap()));
+    }
+    sold
+}
+
+#[tokio::test]
+async fn many_old_documents_are_taken_along_in_few_groups_and_others_get_their_turn() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = Options { segment_size: 512 << 10, ..retiring() };
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let count = sell_many(&store, 110).await.len();
+    for _ in 0..2 {
+        checkpoint(&store).await;
+        roll(&store).await;
+    }
+    let mut upkeep = store.upkeep(&options);
+    let (mut carried, mut rounds) = (0, 0);
+    loop {
+        let before = disk.operations();
+        match upkeep.round() {
+            Done::Carried(some) => {
+                let operations = disk.operations() - before;
+                assert!(some <= 40, "{some} at once");
+                // A group is a write and a sync; a new segment may have to be made, and a checkpoint may come between.
+                assert!(rounds == 0 || operations <= 10, "{operations} operations for {some}");
+                carried += usize::try_from(some).unwrap();
+                rounds += 1;
+            }
+            Done::Asked => std::thread::sleep(Duration::from_millis(1)),
+            Done::Retired(1) => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(carried > 80 && rounds > 2, "{carried} in {rounds} rounds");
+    assert_eq!(store.counts().waiting, u64::try_from(count).unwrap());
+    check_index_against_journal(&store);
+    verify_on(&disk, dir.path(), None, &mut |_| {}).unwrap();
+}
+
+#[tokio::test]
+async fn what_the_waiting_sales_will_need_is_not_used_to_take_old_ones_along() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let waiting = sell_many(&store, 60).await;
+    for _ in 0..2 {
+        checkpoint(&store).await;
+        roll(&store).await;
+    }
+    let mut upkeep = store.upkeep(&options);
+    let done = loop {
+        // As much as was promised, and a little: whatever compressing frees, somebody else takes.
+        disk.leave_free(store.health().room.needed + (1 << 20) + 4096);
+        match upkeep.round() {
+            Done::Packed(_) => {}
+            done => break done,
+        }
+    };
+    assert!(matches!(&done, Done::Waiting(why) if why.contains("needed")), "{done:?}");
+    for (number, document) in (1..).zip(waiting) {
+        commit(&store, vec![bind(document, number)]).await.unwrap();
+        commit(&store, vec![signed(document, "S")]).await.unwrap();
+    }
 }
