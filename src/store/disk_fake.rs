@@ -11,6 +11,8 @@ use crate::store::codec::length_u64;
 use crate::store::disk::{Disk, DiskFile};
 
 const SECTOR: usize = 512;
+/// What Linux says of a block that the disk cannot give.
+const EIO: i32 = 5;
 
 /// What happens at the n-th operation that changes or syncs something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +36,8 @@ struct State {
     operations: u64,
     fault: Option<(u64, Fault)>,
     off: bool,
+    /// Files whose bytes the disk cannot give.
+    unreadable: BTreeSet<u64>,
     random: Random,
     /// Bytes that fit on it; `None`: as many as one likes.
     capacity: Option<u64>,
@@ -102,6 +106,13 @@ impl FakeDisk {
     pub(crate) fn leave_free(&self, bytes: u64) {
         let mut state = self.state();
         state.capacity = Some(state.used() + bytes);
+    }
+
+    /// Every read of this file fails, as where the disk has gone bad.
+    pub(crate) fn spoil(&self, name: &str) {
+        let mut state = self.state();
+        let number = state.names[name];
+        state.unreadable.insert(number);
     }
 
     /// No fault is planned any more.
@@ -279,6 +290,9 @@ impl DiskFile for FakeFile {
         self.with(|state, number| {
             if state.off {
                 return Err(failed());
+            }
+            if state.unreadable.contains(&number) {
+                return Err(io::Error::from_raw_os_error(EIO));
             }
             let bytes = &state.files[&number].cached;
             let from = usize::try_from(offset).unwrap().min(bytes.len());

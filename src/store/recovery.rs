@@ -90,8 +90,8 @@ pub(crate) fn open_on(
     let first = surveyed[0].segment;
     let first_seq = surveyed[0].first_seq().unwrap_or(1);
     let oldest = end.standing.first_segment;
-    reader.segments.retain(|(segment, _)| *segment >= oldest);
-    let (earlier, old_damage) = reader.look_back(first, &end.unfinished, first_seq, oldest)?;
+    reader.keep_from(oldest);
+    let (earlier, old_damage) = reader.look_back(first, &end.unfinished, first_seq)?;
     let Earlier { mut segments, packed } = earlier;
 
     let io = |step| io_at(step, &journal_dir);

@@ -285,8 +285,8 @@ pub(crate) fn build(
     whole: &mut dyn FnMut() -> Result<(), OpenError>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, OpenError> {
-    let first = reader.segments.first().map_or(1, |(segment, _)| *segment);
-    let (surveyed, ending) = reader.survey(first, progress)?;
+    // From the oldest that must be there: without its records the keys would not be known.
+    let (surveyed, ending) = reader.survey(reader.oldest, progress)?;
     whole()?;
     let failed = |IndexError { what, .. }| OpenError::Index { path: path.to_owned(), what };
     let index = Index::open(path, &reader.id).map_err(failed)?;

@@ -32,6 +32,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) segments: Vec<(u32, u64)>,
     /// Where replay begins according to the newest readable BASE.
     pub(crate) replay_segment: u32,
+    /// The oldest segment that is kept, once the journal's end has said which.
+    pub(crate) oldest: u32,
     /// One segment at a time; taken and put back. Freed before sled is open, it would teach glibc to take sled's large and
     /// mostly empty tables from the heap, where all of them counts as used.
     buffer: Cell<Vec<u8>>,
@@ -84,6 +86,7 @@ impl<'a> Reader<'a> {
             public_key: [0; 32],
             segments,
             replay_segment: 1,
+            oldest: 1,
             buffer: Cell::default(),
         };
         let mut buffer = reader.buffer.take();
@@ -263,76 +266,85 @@ impl<'a> Reader<'a> {
         Err(OpenError::Foreign { path, what: "it holds records of another journal".into() })
     }
 
-    /// Looks at segments before those surveyed: their beginnings, and all of those that are `needed`. What is wrong there
-    /// is told, not refused: whether it touches unfinished documents is seen later.
+    /// From now on what is before `oldest` is no longer kept, whether its files are still there or not.
+    pub(crate) fn keep_from(&mut self, oldest: u32) {
+        self.oldest = oldest;
+        self.segments.retain(|(segment, _)| *segment >= oldest);
+    }
+
+    /// Looks at segments before those surveyed: their beginnings, and all of those that are `needed`. What is wrong there,
+    /// not readable or not there is told, not refused: whether it touches unfinished documents is seen later.
     pub(crate) fn look_back(
         &self,
         before: u32,
         needed: &[u32],
         next_first: Seq,
-        oldest: u32,
     ) -> Result<(Earlier, Vec<Damage>), OpenError> {
         let mut found = Earlier::default();
         let mut damage = Vec::new();
         let mut buffer = Vec::new();
-        let mut next = (before, next_first);
+        // The segment after the one looked at, and its first record, if that is known.
+        let mut next = (before, Some(next_first));
+        let missing = |segment| Damage { segment, offset: 0, what: "the segment is missing".into() };
         for (segment, length) in self.segments.iter().rev().filter(|(segment, _)| *segment < before) {
+            let after = segment.saturating_add(1);
+            damage.extend((after..next.0).rev().map(missing));
+            let next_first = next.1.filter(|_| after == next.0);
+            next = (*segment, None);
             let mut wrong = |offset: u64, what: &str| {
                 damage.push(Damage { segment: *segment, offset, what: what.into() })
             };
-            if segment.checked_add(1) != Some(next.0) {
-                wrong(*length, "the segment after it is missing");
-            }
-            match open_pack(self.disk, *segment) {
-                Ok(Some(pack)) => {
-                    let span = *pack.span();
+            let pack = open_pack(self.disk, *segment).and_then(|pack| {
+                let Some(pack) = pack else { return Ok(None) };
+                Ok(Some((*pack.span(), self.disk.open(&pack_name(*segment))?.length()?)))
+            });
+            match pack {
+                Ok(Some((span, bytes))) => {
                     self.packed(&span)?;
-                    if span.last_seq.checked_add(1) != Some(next.1) {
+                    if next_first.is_some_and(|next| span.last_seq.checked_add(1) != Some(next)) {
                         wrong(0, "it does not reach up to the segment after it");
                     }
-                    let file = self.disk.open(&pack_name(*segment)).and_then(|file| file.length());
-                    let bytes = file.map_err(|source| self.unreadable(*segment, source))?;
                     found.packed.insert(*segment, bytes);
                     found.segments.insert(*segment, Segment { first_seq: span.first_seq, end: span.end });
-                    next = (*segment, span.first_seq);
+                    next = (*segment, Some(span.first_seq));
                     continue;
                 }
                 Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                Err(error) => {
                     wrong(0, &error.to_string());
-                    next = (*segment, next.1);
                     continue;
                 }
-                Err(source) => return Err(self.unreadable(*segment, source)),
             }
-            self.load_beginning(*segment, &mut buffer)?;
+            if let Err(error) = self.load_beginning(*segment, &mut buffer) {
+                wrong(0, &error.to_string());
+                continue;
+            }
             let first = match look(&buffer, Some(&self.id)) {
                 AtBlock::Whole(header) | AtBlock::Torn(header) => header.first_seq,
                 AtBlock::Newer => return Err(self.newer(*segment)),
                 AtBlock::Nothing | AtBlock::Foreign => {
                     wrong(0, "its first group is not readable");
-                    next = (*segment, next.1);
                     continue;
                 }
             };
             if needed.contains(segment) {
-                let walked = self.disk.open(&segment_name(*segment));
-                let walked = walked.and_then(|file| walk_groups(&*file, *length, &self.id, true));
-                let groups = walked.map_err(|source| self.unreadable(*segment, source))?;
-                let (end, last) = groups.last().map_or((0, 0), |(offset, header)| {
-                    (offset + padded_u64(header), header.last_seq().saturating_add(1))
-                });
-                if last != next.1 {
-                    wrong(end, "a group is not whole");
+                let file = self.disk.open(&segment_name(*segment));
+                match file.and_then(|file| walk_groups(&*file, *length, &self.id, true)) {
+                    Ok(groups) => {
+                        let (end, last) = groups.last().map_or((0, 0), |(offset, header)| {
+                            (offset + padded_u64(header), header.last_seq().saturating_add(1))
+                        });
+                        if next_first.is_some_and(|next| last != next) {
+                            wrong(end, "a group is not whole");
+                        }
+                    }
+                    Err(error) => wrong(0, &error.to_string()),
                 }
             }
             found.segments.insert(*segment, Segment { first_seq: first, end: *length });
-            next = (*segment, first);
+            next = (*segment, Some(first));
         }
-        if let Some(missing) = next.0.checked_sub(oldest).filter(|missing| *missing > 0) {
-            let what = format!("{missing} segments are missing before segment {}", next.0);
-            damage.push(Damage { segment: oldest, offset: 0, what });
-        }
+        damage.extend((self.oldest..next.0).rev().map(missing));
         Ok((found, damage))
     }
 
@@ -350,15 +362,12 @@ impl<'a> Reader<'a> {
         read_segment(self.disk, segment, buffer).map_err(|source| self.unreadable(segment, source))
     }
 
-    fn load_beginning(&self, segment: u32, buffer: &mut Vec<u8>) -> Result<(), OpenError> {
-        let mut read = || {
-            let file = open_segment(self.disk, segment)?;
-            buffer.resize(BLOCK, 0);
-            let read = file.read_at(buffer, 0)?;
-            buffer.truncate(read);
-            Ok(())
-        };
-        read().map_err(|source| self.unreadable(segment, source))
+    fn load_beginning(&self, segment: u32, buffer: &mut Vec<u8>) -> io::Result<()> {
+        let file = open_segment(self.disk, segment)?;
+        buffer.resize(BLOCK, 0);
+        let read = file.read_at(buffer, 0)?;
+        buffer.truncate(read);
+        Ok(())
     }
 
     fn unreadable(&self, segment: u32, source: io::Error) -> OpenError {

@@ -8,5 +8,6 @@ pub(in crate::store) mod harness;
 mod killed;
 mod looking_back;
 mod old_age;
+mod old_damage;
 mod power_cut;
 mod retain;

@@ -23,21 +23,21 @@ use crate::store::{
     Binding, CommitError, Effect, Kind, NewRecord, OpenReport, Options, ReadError, Stamp, Store, VerifyError,
 };
 
-const NOW: i64 = 1_700_000_000_000;
+pub(super) const NOW: i64 = 1_700_000_000_000;
 const DAY: i64 = 86_400_000;
 
 /// A checkpoint every few groups; nothing is retired.
-fn packing() -> Options {
+pub(super) fn packing() -> Options {
     Options { checkpoint_bytes: 20_000, retire_pause: Duration::ZERO, proof_time: |_| Some(NOW), ..options() }
 }
 
 /// The same, and whatever is finished may go at once.
-fn retiring() -> Options {
+pub(super) fn retiring() -> Options {
     Options { retention: Some(Duration::ZERO), ..packing() }
 }
 
 /// Does all the housekeeping there is to do; what was done.
-fn keep_house(store: &Store, options: &Options) -> Vec<Done> {
+pub(super) fn keep_house(store: &Store, options: &Options) -> Vec<Done> {
     let mut upkeep = store.upkeep(options);
     let mut done = Vec::new();
     let deadline = Instant::now() + DEADLINE;
@@ -56,7 +56,7 @@ fn keep_house(store: &Store, options: &Options) -> Vec<Done> {
 }
 
 /// Waits until the latest checkpoint covers what was committed before, then begins a new segment, whose BASE says so.
-async fn checkpoint_and_roll(store: &Store) {
+pub(super) async fn checkpoint_and_roll(store: &Store) {
     try_to_roll(store).await.unwrap();
 }
 
@@ -83,7 +83,7 @@ async fn try_to_roll(store: &Store) -> Result<(), CommitError> {
     Ok(())
 }
 
-fn packs(disk: &Arc<FakeDisk>) -> Vec<u32> {
+pub(super) fn packs(disk: &Arc<FakeDisk>) -> Vec<u32> {
     let segments = list_segments(disk).unwrap();
     segments
         .into_iter()
@@ -93,7 +93,7 @@ fn packs(disk: &Arc<FakeDisk>) -> Vec<u32> {
 }
 
 /// Opens with the index as it is, and once more with the index made anew; both must be what the journal says.
-fn open_twice(disk: &Arc<FakeDisk>, dir: &Path, options: &Options) -> (Store, OpenReport) {
+pub(super) fn open_twice(disk: &Arc<FakeDisk>, dir: &Path, options: &Options) -> (Store, OpenReport) {
     let (store, report) = open_fake(disk, dir, options, false).expect("it opens");
     assert!(report.damage.is_empty(), "{report:?}");
     check_index_against_journal(&store);
@@ -314,7 +314,7 @@ async fn a_retired_segment_leaves_and_the_chain_stays_whole() {
 }
 
 /// A sale that the ledger can read.
-fn readable(signer: &crate::store::Signer, key: &str) -> NewRecord {
+pub(super) fn readable(signer: &crate::store::Signer, key: &str) -> NewRecord {
     let none = ["0.00", "0.00", "0.00"];
     let body = serde_json::json!({
         "device": { "tin": "P051234567Z", "bhf_id": "00", "serial": "S" },
