@@ -5,6 +5,7 @@ mod alert_book;
 mod alerts;
 mod counters;
 mod histogram;
+mod page;
 mod prometheus;
 mod snapshot;
 mod surroundings;

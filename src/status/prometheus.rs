@@ -4,8 +4,8 @@
 //! No label holds anything of a sale, a customer or the device: only words of our own.
 
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
 
+use super::page::{Page, seconds};
 use super::{Alert, Counters, Distribution, Posting, SkewSnapshot, Snapshot};
 
 /// Everything that is rendered.
@@ -242,6 +242,13 @@ fn store(page: &mut Page, measured: &Measured<'_>) {
         "Free space below which new sales are refused.",
         store.min_free_bytes,
     );
+    if let Some(ready) = store.reserve {
+        page.one_gauge(
+            "etims_store_reserve_ready",
+            "1 while the reserve for a full disk (storage.reserve) stands ready.",
+            u8::from(ready),
+        );
+    }
     let Some(disk) = &measured.snapshot.disk else { return };
     page.one_gauge(
         "etims_disk_size_bytes",
@@ -298,6 +305,13 @@ fn process(page: &mut Page, measured: &Measured<'_>) {
     let process = measured.snapshot.process;
     page.one_gauge("etims_process_resident_memory_bytes", "Memory of the daemon.", process.resident_bytes);
     page.one_gauge("etims_process_uptime_seconds", "Time since the daemon's start.", process.uptime_seconds);
+    page.gauge(
+        "etims_webhook_waiting_seconds",
+        "How long a webhook has not taken the event that is next for it.",
+    );
+    for webhook in &measured.snapshot.waiting_webhooks {
+        page.sample("etims_webhook_waiting_seconds", &[("webhook", &webhook.name)], webhook.seconds);
+    }
     page.one_gauge("etims_alerts", "Alerts that are active.", measured.alerts.len());
     page.gauge("etims_alert_active", "1 for each kind of alert that is active; the text is in `status`.");
     let mut codes: Vec<&str> = measured.alerts.iter().map(|alert| alert.code.as_str()).collect();
@@ -305,88 +319,6 @@ fn process(page: &mut Page, measured: &Measured<'_>) {
     codes.dedup();
     for code in codes {
         page.sample("etims_alert_active", &[("code", code)], 1);
-    }
-}
-
-/// Microseconds as seconds, with all their digits.
-fn seconds(micros: u64) -> String {
-    let text = format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// The page in the making.
-struct Page(String);
-
-impl Page {
-    fn put(&mut self, line: std::fmt::Arguments<'_>) {
-        self.0.write_fmt(line).expect("a String takes all");
-    }
-
-    fn family(&mut self, name: &str, kind: &str, help: &str) {
-        self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
-    }
-
-    fn counter(&mut self, name: &str, help: &str) {
-        self.family(name, "counter", help);
-    }
-
-    fn gauge(&mut self, name: &str, help: &str) {
-        self.family(name, "gauge", help);
-    }
-
-    fn histogram(&mut self, name: &str, help: &str) {
-        self.family(name, "histogram", help);
-    }
-
-    fn one_counter(&mut self, name: &str, help: &str, value: u64) {
-        self.counter(name, help);
-        self.sample(name, &[], value);
-    }
-
-    fn one_gauge(&mut self, name: &str, help: &str, value: impl Display) {
-        self.gauge(name, help);
-        self.sample(name, &[], value);
-    }
-
-    fn words(
-        &mut self,
-        name: &str,
-        help: &str,
-        label: &str,
-        words: &[&str],
-        counts: &BTreeMap<&'static str, u64>,
-    ) {
-        self.counter(name, help);
-        for word in words {
-            self.sample(name, &[(label, word)], counts.get(word).copied().unwrap_or(0));
-        }
-    }
-
-    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
-        self.0.push_str(name);
-        for (at, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            self.put(format_args!("{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' }));
-        }
-        let end = if labels.is_empty() { "" } else { "}" };
-        self.put(format_args!("{end} {value}\n"));
-    }
-
-    fn distribution(
-        &mut self,
-        name: &str,
-        labels: &[(&str, &str)],
-        sizes: &Distribution,
-        unit: fn(u64) -> String,
-    ) {
-        let bounds = sizes.bounds.iter().map(|bound| unit(*bound)).chain(["+Inf".to_owned()]);
-        let mut total = 0;
-        for (bound, count) in bounds.zip(&sizes.counts) {
-            total += count;
-            self.sample(&format!("{name}_bucket"), &[labels, &[("le", bound.as_str())]].concat(), total);
-        }
-        self.sample(&format!("{name}_sum"), labels, unit(sizes.sum));
-        self.sample(&format!("{name}_count"), labels, total);
     }
 }
 

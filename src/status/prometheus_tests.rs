@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::*;
-use crate::status::{CertificateSnapshot, DiskSnapshot, Histogram, MANY, QUICK, WearSnapshot};
+use crate::status::{
+    CertificateSnapshot, DiskSnapshot, Histogram, MANY, QUICK, WaitingWebhook, WearSnapshot,
+};
 
 /// One family: its kind, its help, its samples in order.
 #[derive(Default)]
@@ -107,6 +109,9 @@ fn everything() -> (Snapshot, Counters) {
         index_bytes: 5,
         wear: Some(WearSnapshot { device: "mmcblk0".into(), life_time: [2, 11], pre_eol: 1 }),
     });
+    snapshot.store.reserve = Some(true);
+    snapshot.waiting_webhooks =
+        vec![WaitingWebhook { name: "till".into(), event: 7, why: "HTTP 500".into(), seconds: 901 }];
     snapshot.clock.kra = Some(SkewSnapshot { ahead_ms: -1_500, certain_ms: -1_000 });
     snapshot.clock.server = Some(SkewSnapshot { ahead_ms: 20, certain_ms: 0 });
     let until = "2026-12-01T00:00:00+03:00".to_owned();
