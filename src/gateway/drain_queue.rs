@@ -72,6 +72,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         tokio::pin!(stop);
         let mut drain = Drain::new(self.rules.now().policy, self.clock.moment());
         drain.recall(self.clock.moment(), &self.ledger.latest_refusals().await?);
+        self.recall_without_proof(&mut drain).await?;
         let mut event = Event::Woken;
         loop {
             let Device::Active(device, _) = self.ledger.device() else {
@@ -97,9 +98,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let now = self.clock.moment();
             drain.go_by(self.rules.now().policy);
             let view = self.ledger.view(drain.aside(now)).await?;
-            let before = drain.clone();
+            let (could_look_up, doubted) = (!drain.no_look_up(), drain.doubt().is_some());
             let action = drain.step(now, event, &view, (self.dice)());
-            self.tell(&before, &drain);
+            tell(&drain, could_look_up, doubted);
             if self.progress.publish(&drain, now) && matches!(action, Action::WaitUntil(_)) {
                 event = Event::Woken;
                 continue;
@@ -124,6 +125,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let interruptible =
                 (abortable && drain.can_wait(&action)) || matches!(action, Action::WaitUntil(_));
             let sending = matches!(action, Action::Send(..));
+            let in_passing = drain.in_passing();
             let work = self.carry_out(action, &view, &device, &key);
             tokio::pin!(work);
             event = loop {
@@ -131,6 +133,8 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     event = &mut work => break event?,
                     // Nothing that saves is on the line: better a fresh try than one that waits for the old line's time-outs.
                     () = self.progress.line_returned_during(STUCK), if abortable => break Event::LineReturned,
+                    // A look-up that nobody waits for holds up no sale.
+                    called = self.progress.called(), if in_passing => break called,
                     () = orders.arrived(), if interruptible || sending => {
                         if interruptible {
                             break Event::Woken;
@@ -149,6 +153,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 }
             };
         }
+    }
+
+    /// What the log knows of sales without their proof: the drain looks them up again by itself.
+    pub(super) async fn recall_without_proof(&self, drain: &mut Drain) -> Result<(), LedgerError> {
+        let documents = self.ledger.without_proof(Drain::MOST_WITHOUT_PROOF).await?;
+        drain.recall_without_proof(self.clock.moment(), &documents);
+        Ok(())
     }
 
     async fn carry_out(
@@ -371,20 +382,20 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         };
         self.ledger.record(document, &ruling, None).await
     }
+}
 
-    /// What happened, for a person who looks; conditions that last are alerts, and told there.
-    fn tell(&self, before: &Drain, after: &Drain) {
-        if !before.no_look_up() && after.no_look_up() {
-            warn!(
-                "this KRA has no function to look up an invoice: a lost answer is settled by sending the same again"
-            );
-        }
-        if let (None, Some(doubt)) = (before.doubt(), after.doubt()) {
-            warn!(
-                seq = doubt.document,
-                invc_no = doubt.number,
-                "the answer to a sale is missing: asking KRA's books"
-            );
-        }
+/// What happened, for a person who looks; conditions that last are alerts, and told there.
+fn tell(drain: &Drain, could_look_up: bool, doubted: bool) {
+    if could_look_up && drain.no_look_up() {
+        warn!(
+            "this KRA has no function to look up an invoice: a lost answer is settled by sending the same again"
+        );
+    }
+    if let Some(doubt) = drain.doubt().filter(|_| !doubted) {
+        warn!(
+            seq = doubt.document,
+            invc_no = doubt.number,
+            "the answer to a sale is missing: asking KRA's books"
+        );
     }
 }

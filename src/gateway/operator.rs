@@ -161,7 +161,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             Err(declined) => return Ok(Err(declined)),
         };
         if let Command::AdoptSeries(named) = command {
-            return self.adopt_series(drain, order, *named).await;
+            let adopted = self.adopt_series(drain, order, *named).await?;
+            // Whatever came of it, documents may have been found in KRA's books.
+            self.recall_without_proof(drain).await?;
+            return Ok(adopted);
         }
         let moved = document.zip(subject.as_ref().map(|subject| subject.standing));
         let rulings: Vec<_> = moved

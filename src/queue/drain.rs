@@ -17,11 +17,13 @@ mod commands;
 mod look_ups;
 mod messages;
 mod pauses;
+mod proofs;
 mod spent;
 #[cfg(test)]
 mod tests;
 
 use answers::Standing;
+use proofs::Proofs;
 use spent::{Counting, Spent};
 
 pub use commands::{Act, Subject};
@@ -100,6 +102,8 @@ pub struct Drain {
     failed_look_ups: u32,
     /// A document in KRA's books without its proof, and its number: a person wants it looked up now.
     proof_wanted: Option<(Seq, u64)>,
+    /// Those whose proof is looked up again in passing.
+    proofs: Proofs,
     /// The server has no look-up function, as far as is known.
     no_look_up: bool,
     sent_at: Moment,
@@ -136,6 +140,7 @@ impl Drain {
             away: 0,
             failed_look_ups: 0,
             proof_wanted: None,
+            proofs: Proofs::default(),
             no_look_up: false,
             sent_at: now,
             asked_at: now,
@@ -240,10 +245,7 @@ impl Drain {
                 Action::Connect
             }
             (Event::LookedUp(look_up), Doing::AskingForProof(document)) => {
-                match self.look_up_came_through(now, look_up, dice) {
-                    None => self.rest(now, view),
-                    Some(look_up) => self.proof_answered(now, document, look_up, view),
-                }
+                self.proof_answered(now, document, look_up, view, dice)
             }
             (Event::LookedUp(look_up), doing @ (Doing::AskingAboutDoubt | Doing::AskingAboutSeries)) => {
                 match self.look_up_came_through(now, look_up, dice) {
@@ -288,8 +290,7 @@ impl Drain {
             }
         }
         if let Some((document, number)) = self.proof_wanted.take() {
-            self.doing = Doing::AskingForProof(document);
-            return Action::LookUp(number, Some(document));
+            return self.ask_for_proof(document, number);
         }
         if self.stopped.is_some() {
             return Action::WaitUntil(None);
@@ -302,7 +303,7 @@ impl Drain {
                 self.take_back(None);
                 return Action::WaitUntil(Some(now));
             }
-            return Action::WaitUntil(next_aside);
+            return self.idle(now, next_aside);
         };
         if let Some(until) = self.not_before {
             return Action::WaitUntil(Some(until));

@@ -104,7 +104,10 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         let n = snapshot.queue.accepted_no_proof;
         raise(
             "accepted_no_proof",
-            format!("{n} sale(s) are in KRA's books without a receipt: see `etims-gateway queue list`"),
+            format!(
+                "{n} sale(s) are in KRA's books without a receipt, which is looked up again within the hour: see \
+                 `etims-gateway queue list`"
+            ),
         );
     }
     if snapshot.queue.oldest_age_seconds > snapshot.offline_warn_seconds {

@@ -176,7 +176,8 @@ impl Changes {
 pub(crate) struct Tally {
     waiting: u64,
     in_doubt: u64,
-    accepted_no_proof: u64,
+    /// Those in KRA's books whose proof is not here, in order of acceptance.
+    pub(crate) without_proof: BTreeSet<Seq>,
     /// Those that KRA refused and nobody has settled.
     pub(crate) rejected: BTreeSet<Seq>,
     /// The pending ones, in order of acceptance.
@@ -223,7 +224,10 @@ impl Tally {
             Status::Parked => {
                 self.parked.insert(entry.seq);
             }
-            _ => {}
+            Status::AcceptedNoProof => {
+                self.without_proof.insert(entry.seq);
+            }
+            Status::NotFiscal | Status::Settled | Status::Signed => {}
         }
         for segment in entry.segments() {
             *self.segments.entry(segment).or_default() += 1;
@@ -242,6 +246,7 @@ impl Tally {
         self.rejected.remove(&entry.seq);
         self.bound.remove(&entry.seq);
         self.parked.remove(&entry.seq);
+        self.without_proof.remove(&entry.seq);
         self.needed = self.needed.saturating_sub(needed_by(u64::from(entry.at.length)));
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {
@@ -257,10 +262,7 @@ impl Tally {
         match entry.status {
             Status::Pending if entry.unsure_sends > 0 => [Some(&mut self.waiting), Some(&mut self.in_doubt)],
             Status::Pending => [Some(&mut self.waiting), None],
-            Status::AcceptedNoProof => [Some(&mut self.accepted_no_proof), None],
-            Status::NotFiscal | Status::Parked | Status::Rejected | Status::Settled | Status::Signed => {
-                [None, None]
-            }
+            _ => [None, None],
         }
     }
 
@@ -275,7 +277,7 @@ impl Tally {
             in_doubt: self.in_doubt,
             parked: u64::try_from(self.parked.len()).unwrap_or(u64::MAX),
             rejected: u64::try_from(self.rejected.len()).unwrap_or(u64::MAX),
-            accepted_no_proof: self.accepted_no_proof,
+            accepted_no_proof: u64::try_from(self.without_proof.len()).unwrap_or(u64::MAX),
             documents_total,
             oldest_waiting,
         }

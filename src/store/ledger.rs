@@ -396,6 +396,19 @@ impl Ledger for JournalLedger {
         .await
     }
 
+    async fn without_proof(&self, limit: usize) -> Result<Vec<(Seq, u64)>, LedgerError> {
+        self.reading(move |reader| {
+            let mut found = Vec::new();
+            for document in reader.store.without_proof(limit) {
+                let entry = reader.store.entry(document).map_err(|error| read_failed(&error))?;
+                // One that got its proof between the two looks is no longer there.
+                found.extend(entry.and_then(|entry| Some((document, entry.bound?.number))));
+            }
+            Ok(found)
+        })
+        .await
+    }
+
     async fn act(
         &self,
         acted: &Acted,

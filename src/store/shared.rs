@@ -232,6 +232,11 @@ impl Shared {
         self.public().tally.parked.iter().take(limit).copied().collect()
     }
 
+    /// The first documents in KRA's books whose proof is not here, in order of acceptance.
+    pub(crate) fn without_proof(&self, limit: usize) -> Vec<Seq> {
+        self.public().tally.without_proof.iter().take(limit).copied().collect()
+    }
+
     /// Whether this document is pending, and whether it is the first of them.
     pub(crate) fn place(&self, document: Seq) -> Option<bool> {
         let public = self.public();

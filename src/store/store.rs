@@ -239,6 +239,11 @@ impl Store {
         self.shared().parked(limit)
     }
 
+    /// The first documents in KRA's books whose proof is not here, in order of acceptance.
+    pub fn without_proof(&self, limit: usize) -> Vec<Seq> {
+        self.shared().without_proof(limit)
+    }
+
     /// Whether this document is pending (`Some`), and the first of the pending ones (`true`).
     pub fn place(&self, document: Seq) -> Option<bool> {
         self.shared().place(document)

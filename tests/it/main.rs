@@ -33,6 +33,7 @@ mod operators;
 mod order;
 mod patience;
 mod power_cut;
+mod proofs;
 mod refusals;
 mod registration;
 mod reload;

@@ -123,6 +123,15 @@ pub trait Ledger: Send + Sync + 'static {
     /// The store cannot be read.
     fn parked(&self, limit: usize) -> impl Future<Output = Result<Vec<(Seq, Subject)>, LedgerError>> + Send;
 
+    /// The first documents that KRA has and whose proof is not here, and their numbers, in order of acceptance.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn without_proof(
+        &self,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<(Seq, u64)>, LedgerError>> + Send;
+
     /// Commits a person's act, with the document it is about as the person saw it, and what becomes of documents that stand
     /// as said; all in one commit. False: one of them no longer does, and nothing was written.
     ///

@@ -139,6 +139,8 @@ impl Drain {
     /// This document is no longer the machine's business.
     fn gone(&mut self, document: Seq) {
         self.aside.remove(&document);
+        self.proofs.remove(document);
+        self.proof_wanted.take_if(|(wanted, _)| *wanted == document);
         self.take_back(Some(document));
         if self.unsent == Some(document) {
             self.unsent = None;

@@ -3,8 +3,8 @@
 use super::answers::Standing;
 use super::spent::others_wait;
 use super::{
-    Absence, Action, Afterwards, Dice, Doing, Doubt, Drain, LookUp, Moment, NumberFate, Ruling, Seq, Series,
-    Status, View, Waiting, Words, backoff,
+    Absence, Action, Afterwards, Dice, Doing, Doubt, Drain, LookUp, Moment, NumberFate, Ruling, Series, View,
+    Waiting, Words, backoff,
 };
 use crate::queue::Equality;
 
@@ -103,7 +103,7 @@ impl Drain {
             Some(Equality::Equal(None)) => {
                 self.hold = None;
                 let words = "KRA has this invoice but does not show its proof";
-                self.record(document, standing.accepted_no_proof(words, true))
+                self.without_proof(now, standing, words, true)
             }
             Some(Equality::Different(field)) => {
                 let stranger =
@@ -194,14 +194,14 @@ impl Drain {
         view: &View,
         dice: Dice,
     ) -> Action {
-        let (document, number) = (standing.waiting.document, doubt.number);
+        let number = doubt.number;
         if doubt.accepted {
             let words = "KRA accepted it; this server has no function to show the proof";
-            return self.record(document, standing.accepted_no_proof(words, false));
+            return self.without_proof(now, standing, words, false);
         }
         if doubt.contradictions > 0 && standing.waiting.unsure_sends > 0 {
             let words = "KRA says that this number is in; this server has no function to show the proof";
-            return self.record(document, standing.accepted_no_proof(words, false));
+            return self.without_proof(now, standing, words, false);
         }
         if doubt.contradictions > 0 {
             let why = format!("KRA calls number {number} taken, and we never sent it before");
@@ -233,31 +233,6 @@ impl Drain {
                 self.send_again(now, doubt, standing, view)
             }
         }
-    }
-
-    /// KRA's books were asked for the proof of what is in them.
-    pub(super) fn proof_answered(
-        &mut self,
-        now: Moment,
-        document: Seq,
-        look_up: LookUp,
-        view: &View,
-    ) -> Action {
-        let LookUp::Found { equality: Some(Equality::Equal(Some(proof))), .. } = look_up else {
-            return self.rest(now, view);
-        };
-        let ruling = Ruling {
-            status: Status::Signed,
-            attempts: 0,
-            unsure_sends: 0,
-            number: NumberFate::Used,
-            proof: Some(proof),
-            adopted: true,
-            accepted: false,
-            words: Words::default(),
-        };
-        self.doing = Doing::Recording(None);
-        Action::Record(document, Box::new(ruling), None)
     }
 
     pub(super) fn series_answered(&mut self, look_up: LookUp, view: &View) {

@@ -79,6 +79,12 @@ impl Log {
         (!kept.status.is_finished()).then_some(subject)
     }
 
+    /// Those that KRA has without their proof, and their numbers.
+    pub(super) fn without_proof(&self) -> Vec<(Seq, u64)> {
+        let without = self.kept.iter().filter(|kept| kept.status == Status::AcceptedNoProof);
+        without.map(|kept| (kept.document, kept.bound.expect("it was sent under a number"))).collect()
+    }
+
     pub(super) fn bind(&mut self, document: Seq, number: u64) {
         assert_eq!(number, self.next_number, "a number is bound out of its turn");
         let other =

@@ -3,6 +3,7 @@
 
 mod kra;
 mod log;
+mod proofs;
 mod property;
 mod scenarios;
 mod world;

@@ -85,6 +85,7 @@ impl World {
             self.free_unsent();
         }
         self.drain = Drain::new(policy(), self.now);
+        self.drain.recall_without_proof(self.now, &self.log.without_proof());
     }
 
     /// Somebody else books in our series.
@@ -109,7 +110,11 @@ impl World {
             self.log.record(document, ruling);
         }
         match command {
-            Command::AdoptSeries(named) => return self.adopt(named),
+            Command::AdoptSeries(named) => {
+                let adopted = self.adopt(named);
+                self.drain.recall_without_proof(self.now, &self.log.without_proof());
+                return adopted;
+            }
             Command::Settle(document, _, settlement) => self.settled.push((document, settlement)),
             Command::RetryAll => {
                 for kept in &mut self.log.kept {

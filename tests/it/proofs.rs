@@ -1,0 +1,47 @@
+//! A sale that KRA has and whose proof could not be had: the proof is looked up again by itself, and holds up nobody.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::harness::{Shop, within};
+use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
+
+/// The first look is after a minute: so long do these tests take.
+const A_MINUTE_AND_MORE: Duration = Duration::from_secs(100);
+
+#[test]
+fn a_missing_proof_turns_up_by_itself_and_a_sale_does_not_wait_for_it() {
+    let kra = Kra::start(Wire::Xml);
+    kra.set(json!({ "duplicate": "994" }));
+    let shop =
+        Shop::with(&kra).set("kra.connect_timeout", "\"300ms\"").set("kra.request_timeout", "\"700ms\"");
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    kra.fault(json!({ "fault": "http_status", "function": LOOK_UP, "args": { "status": 404 } }));
+    kra.fault_on_sales("lose_answer", 1);
+    till.sell_offline("TAKEN");
+    till.wait_status("TAKEN", "accepted_no_proof");
+    kra.clear_faults();
+    gateway.stop();
+
+    // KRA does not answer the look-up for as long as a request may take: longer than a register waits.
+    shop.change("kra.request_timeout", "\"60s\"");
+    let _gateway = shop.open();
+    // Both ends of the series are looked at here.
+    till.sell("BETWEEN");
+    kra.fault(json!({ "fault": "hang", "count": 1, "function": LOOK_UP }));
+    within(A_MINUTE_AND_MORE, "the proof is looked up", || (kra.struck() == [1]).then_some(()));
+    till.sell("MEANWHILE");
+    let state = within(A_MINUTE_AND_MORE, "the proof is there", || {
+        let state = till.state("TAKEN");
+        (state["status"] == "signed").then_some(state)
+    });
+    let books = kra.books();
+    let booked = books.sale("TAKEN").unwrap();
+    assert_eq!((&state["signature"], &state["invcNo"]), (&booked["rcptSign"], &booked["invcNo"]), "{state}");
+    books.expect_in_order(&["FIRST", "TAKEN", "BETWEEN", "MEANWHILE"]);
+    assert_eq!(kra.asked(SAVE), 5, "nothing was sent for the proof");
+    assert_eq!(till.get("/health/").expect(200)["status"], "healthy");
+}
