@@ -27,7 +27,8 @@ pub fn advice(status: Status, about: About<'_>) -> Option<String> {
         )),
         Status::AcceptedNoProof => Some(format!(
             "KRA has this sale, and what belongs on its receipt could not be had: no fiscal receipt can be printed for the slip \
-             {slip}. It is not sent again. A technician may look: etims-gateway queue show {running_number}"
+             {slip}. It is not sent again; KRA's books are asked for it again and again. A technician may look: etims-gateway queue \
+             show {running_number}"
         )),
         Status::NotFiscal | Status::Pending | Status::Settled | Status::Signed => None,
     }
@@ -45,15 +46,10 @@ pub fn commands(status: Status, in_doubt: bool, id: Seq) -> Vec<String> {
         || settle("accepted", "closes it: KRA's portal shows it under the number it was sent with");
     match (status, in_doubt) {
         (Status::AcceptedNoProof, _) => {
-            vec![retry("asks KRA's books for its receipt now"), accepted(), elsewhere()]
+            vec![retry("asks KRA's books for its receipt now"), accepted()]
         }
         (Status::Parked, _) => {
-            vec![
-                retry("sends it again, once the cause is put right"),
-                not_accepted(),
-                elsewhere(),
-                accepted(),
-            ]
+            vec![retry("sends it again, once the cause is put right"), not_accepted(), elsewhere()]
         }
         (Status::Pending, true) => vec![
             retry("asks KRA's books about it now"),

@@ -154,17 +154,13 @@ fn journal_and_help_are_enough() {
         assert!(help.contains(command), "{command}: {help}");
     }
     let shown = queue!(shop, 0, "show", &id.to_string());
-    for part in [
-        "parked",
-        "what happened",
-        "what can be done",
-        "queue retry",
-        "--as not-accepted",
-        "--as elsewhere",
-        "--as accepted",
-    ] {
+    for part in
+        ["parked", "what happened", "what can be done", "queue retry", "--as not-accepted", "--as elsewhere"]
+    {
         assert!(shown.contains(part), "{part}: {shown}");
     }
+    // Nothing is offered that would be declined: KRA cannot have it from here.
+    assert!(!shown.contains("--as accepted"), "{shown}");
     for (command, part) in [("retry", "waits for KRA anew"), ("settle", "it was given to KRA in another way")]
     {
         let help = shop.command(&["queue", command, "--help"]).expect(0).out.to_lowercase();
