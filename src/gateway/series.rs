@@ -143,7 +143,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         if drain.unsent() != Some(head.document) {
             standing.unsure_sends = standing.unsure_sends.max(1);
         }
-        Ok(Some(Tied { document: head.document, standing, number, landed }))
+        Ok(Some(Tied { document: head.document, standing, number, landed, accepted: head.accepted }))
     }
 
     /// The unfinished document of ours that KRA's invoice could be.

@@ -63,6 +63,8 @@ pub struct Tied {
     pub number: u64,
     /// Nothing that was sent under it can land any more, if KRA's books do not have it.
     pub landed: bool,
+    /// KRA called it accepted under it, without its proof.
+    pub accepted: bool,
 }
 
 /// What the walk does next.
@@ -330,6 +332,14 @@ impl Adoption {
         self.outcome.next = next;
         self.outcome.last.clone_from(&self.last);
         self.walk = Walk::Over;
+        if let Some(tied) = self.tied.filter(|tied| tied.number == next && tied.accepted) {
+            // The machine would stop at once for the same reason.
+            return self.refuse(format!(
+                "KRA called document {0} accepted under number {next}, and does not show it: ask again with `queue retry \
+                 {0}`; if it stays so, say what it is with `queue settle {0}`, and the series goes on",
+                tied.document
+            ));
+        }
         let Some(tied) = self.tied.filter(|tied| tied.number != next) else { return };
         if tied.standing.unsure_sends == 0 {
             self.release(tied);

@@ -88,7 +88,8 @@ impl Books {
 }
 
 fn tied(number: u64, landed: bool) -> Tied {
-    Tied { document: 9, standing: seen(Status::Pending, Some(number), 1), number, landed }
+    let standing = seen(Status::Pending, Some(number), 1);
+    Tied { document: 9, standing, number, landed, accepted: false }
 }
 
 #[test]
@@ -132,6 +133,20 @@ fn where_our_last_ones_are_gone_the_walk_begins_at_what_both_agree_on() {
     assert_eq!(books.walk(None), (vec!["2 X".to_owned()], Ok((3, Some(2)))));
     let books = Books { ours: vec!["s"; 300], ..Books::default() };
     assert!(books.walk(None).1.unwrap_err().contains("ask KRA"));
+}
+
+/// Found by the fault matrix: "the series goes on" was said, and it stopped at once for the same reason.
+#[test]
+fn what_kra_called_accepted_and_does_not_show_is_a_persons_to_say_first() {
+    let books = Books { theirs: vec!["A/s1"], ours: vec!["s1"], ..Books::default() };
+    let accepted = Tied { accepted: true, ..tied(2, true) };
+    let (written, ended) = books.walk(Some(accepted));
+    let why = ended.unwrap_err();
+    assert!(
+        written.is_empty() && why.contains("`queue retry 9`") && why.contains("`queue settle 9`"),
+        "{why}"
+    );
+    assert_eq!(books.walk(Some(tied(2, true))), (vec![], Ok((2, Some(1)))));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::queue::Dice;
 use crate::queue::doubt::Doubt;
-use crate::queue::drain::{Event, Policy, Stopped, View, Waiting};
+use crate::queue::drain::{Event, LookUp, Policy, Stopped, View, Waiting};
 
 const DOCUMENT: Seq = 7;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -185,6 +185,35 @@ fn a_settled_doubt_lets_the_series_go_on_after_a_look_at_kras_books() {
     let view = View { head: Some(next), after: None, next_number: 5, last: None };
     let action = machine.step(Moment(0).after(MINUTE), Event::Woken, &view, Dice(0));
     assert_eq!(action, Action::LookUp(5, None));
+}
+
+/// Found by the fault matrix: "KRA's books are asked about it now" was said, and nobody asked.
+#[test]
+fn a_doubt_that_stopped_the_series_is_looked_up_when_it_is_retried() {
+    let mut machine = drain();
+    let now = Moment(0).after(MINUTE * 10);
+    machine.doubt = Some(Doubt { accepted: true, ..Doubt::new(DOCUMENT, 4, Moment(0), Moment(0)) });
+    machine.stopped =
+        Some(Stopped { number: 4, document: Some(DOCUMENT), expected: None, why: "not shown".to_owned() });
+    let head = Waiting {
+        document: DOCUMENT,
+        bound: Some(4),
+        unsure_sends: 1,
+        answered: true,
+        accepted: true,
+        attempts: 0,
+    };
+    let view = View { head: Some(head), after: None, next_number: 4, last: None };
+    let standing = seen(Status::Pending, Some(4), 1);
+    let settle = Command::Settle(DOCUMENT, standing, Settlement::NotAccepted);
+    assert_eq!(said(judged(&machine, now, &settle)), "-", "KRA's books were last asked too early");
+    let retry = Command::Retry(DOCUMENT, standing);
+    let act = judged(&machine, now, &retry).unwrap();
+    machine.obey(now, &retry, &act);
+    assert_eq!(machine.step(now, Event::Woken, &view, Dice(0)), Action::LookUp(4, Some(DOCUMENT)));
+    machine.step(now, Event::LookedUp(LookUp::Absent), &view, Dice(0));
+    assert!(machine.stopped().is_some(), "and it still stands still");
+    assert_eq!(said(judged(&machine, now, &settle)), "settled Released");
 }
 
 #[test]

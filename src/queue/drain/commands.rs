@@ -132,6 +132,8 @@ impl Drain {
                 if let Some(doubt) = self.doubt.as_mut().filter(|doubt| doubt.document == *document) {
                     doubt.ask_at = now;
                 }
+                // What KRA's books say now decides anew whether the series stands still for its sake.
+                self.stopped.take_if(|stopped| stopped.document == Some(*document));
             }
         }
     }

@@ -137,7 +137,13 @@ impl World {
                 standing.unsure_sends = standing.unsure_sends.max(1);
             }
             let landed = self.drain.landed(self.now, head.document);
-            Some(Tied { document: head.document, standing, number: head.bound?, landed })
+            Some(Tied {
+                document: head.document,
+                standing,
+                number: head.bound?,
+                landed,
+                accepted: head.accepted,
+            })
         });
         let mut adoption = match named {
             Some(next) => Adoption::named(next, view.last, tied, self.drain.no_look_up()),
