@@ -157,7 +157,7 @@ impl Visit {
                 Err(Dropped)
             }
             Fault::ResultCd | Fault::WrongKey => {
-                self.maybe_answer(fault, false);
+                self.maybe_answer(fault, args.processed.unwrap_or(false));
                 Ok(self.said(fault, args).whole())
             }
             Fault::HttpStatus => {

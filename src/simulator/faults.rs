@@ -65,7 +65,12 @@ pub const FAULTS: &[FaultHelp] = &[
         &["status", "retry_after", "processed"],
         "answers this HTTP status (503), with Retry-After if given; processed only if told so",
     ),
-    help(Fault::ResultCd, "result_cd", &["code", "message"], "answers this resultCd (999); not processed"),
+    help(
+        Fault::ResultCd,
+        "result_cd",
+        &["code", "message", "processed"],
+        "answers this resultCd (999); processed only if told so",
+    ),
     help(Fault::WrongKey, "wrong_key", &[], "answers 901, not a valid device; not processed"),
     help(Fault::Html, "html", &["processed"], "200 with a maintenance page; processed only if told so"),
     help(

@@ -248,6 +248,12 @@ async fn answers_that_are_none() {
             200,
             "gone",
         ),
+        (
+            json!({"fault": "result_cd", "count": 1, "args": {"code": "999", "processed": true}}),
+            "994",
+            200,
+            r#""resultCd":"999""#,
+        ),
         (json!({"fault": "wrong_key", "count": 1}), "000", 200, r#""resultCd":"901""#),
     ] {
         let answer = strike(order.clone(), expected).await.unwrap();
