@@ -93,9 +93,13 @@ impl Shop {
 
     /// A shop whose device is not configured.
     pub(crate) fn unregistered(kra: &Kra) -> Shop {
-        Shop::bare()
+        let shop = Shop::bare()
             .set("kra.base_url", &format!("{:?}", kra.base_url()))
-            .set("kra.wire", &format!("{:?}", kra.wire().name()))
+            .set("kra.wire", &format!("{:?}", kra.wire().name()));
+        match kra.certificate() {
+            Some(file) => shop.set("kra.ca_file", &format!("{file:?}")),
+            None => shop,
+        }
     }
 
     /// A shop without a KRA: nothing listens where it should be.
@@ -512,6 +516,11 @@ impl Dice {
             .map_or(u64::from(clock), |seed| seed.parse().expect("ETIMS_SEED"));
         eprintln!("ETIMS_SEED={seed}");
         Dice(seed)
+    }
+
+    /// Dice of their own, for a thread.
+    pub(crate) fn another(&mut self) -> Dice {
+        Dice(self.below(u64::MAX))
     }
 
     /// A number below this one (splitmix64).

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -49,6 +50,8 @@ pub(crate) struct Kra {
     levers: Till,
     wire: Wire,
     dir: TempDir,
+    /// It is spoken to over TLS, with the certificate in its directory.
+    tls: bool,
 }
 
 impl Drop for Kra {
@@ -94,17 +97,28 @@ fn free_address() -> SocketAddr {
 impl Kra {
     /// A KRA that works.
     pub(crate) fn start(wire: Wire) -> Kra {
+        Kra::begin(wire, false)
+    }
+
+    /// A KRA that works, over TLS.
+    pub(crate) fn start_tls(wire: Wire) -> Kra {
+        Kra::begin(wire, true)
+    }
+
+    fn begin(wire: Wire, tls: bool) -> Kra {
         let dir = tempfile::Builder::new().prefix("etims-kra-").tempdir().unwrap();
         let address = free_address();
         let output = File::create(dir.path().join("output.txt")).unwrap();
-        let child = binary()
-            .current_dir(dir.path())
-            .args(["simulator", "--listen", &address.to_string()])
-            .stdout(output.try_clone().unwrap())
-            .stderr(output)
-            .spawn()
-            .unwrap();
-        let mut kra = Kra { child, address, levers: Till::tcp(address), wire, dir };
+        let mut command = binary();
+        command.current_dir(dir.path()).args(["simulator", "--listen", &address.to_string()]);
+        if tls {
+            let made = rcgen::generate_simple_self_signed(vec![address.ip().to_string()]).unwrap();
+            fs::write(dir.path().join("certificate.pem"), made.cert.pem()).unwrap();
+            fs::write(dir.path().join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+            command.args(["--tls-certificate", "certificate.pem", "--tls-key", "key.pem"]);
+        }
+        let child = command.stdout(output.try_clone().unwrap()).stderr(output).spawn().unwrap();
+        let mut kra = Kra { child, address, levers: Till::tcp(address), wire, dir, tls };
         // Its levers stay in reach on an address of their own while the line is cut.
         let levers = eventually("the simulator listens on both its addresses", || {
             if let Some(status) = kra.child.try_wait().unwrap() {
@@ -123,7 +137,12 @@ impl Kra {
     }
 
     pub(crate) fn base_url(&self) -> String {
-        format!("http://{}/etims-api", self.address)
+        format!("{}://{}/etims-api", if self.tls { "https" } else { "http" }, self.address)
+    }
+
+    /// What a client has to trust.
+    pub(crate) fn certificate(&self) -> Option<PathBuf> {
+        self.tls.then(|| self.dir.path().join("certificate.pem"))
     }
 
     /// Orders a fault: `{"fault":"lose_answer","count":1,"function":"saveTrnsSalesOsdc","args":{..}}`.
@@ -149,6 +168,15 @@ impl Kra {
     pub(crate) fn struck(&self) -> Vec<u64> {
         let faults = self.levers.get("/_sim/faults").expect(200);
         faults["faults"].as_array().unwrap().iter().map(|fault| fault["fired"].as_u64().unwrap()).collect()
+    }
+
+    /// The same with their names.
+    #[track_caller]
+    pub(crate) fn struck_by_name(&self) -> Vec<(String, u64)> {
+        let faults = self.levers.get("/_sim/faults").expect(200);
+        let name = |fault: &Value| fault["fault"].as_str().unwrap().to_owned();
+        let all = faults["faults"].as_array().unwrap().iter();
+        all.map(|fault| (name(fault), fault["fired"].as_u64().unwrap())).collect()
     }
 
     /// Waits until the last fault that was ordered has struck so often.
@@ -257,14 +285,21 @@ impl Books {
         self.0["concurrent"].as_u64().unwrap()
     }
 
-    /// Numbers from 1 without a gap, every sale once, one request at a time.
+    /// Numbers from 1 without a gap, every sale once. How many requests KRA had in hand at once is not asked: one that was
+    /// given up may still be with it.
     #[track_caller]
-    pub(crate) fn expect_in_order(&self, numbers: &[impl AsRef<str>]) {
+    pub(crate) fn expect_numbered(&self, numbers: &[impl AsRef<str>]) {
         let expected: Vec<&str> = numbers.iter().map(AsRef::as_ref).collect();
         assert_eq!(self.numbers(), expected, "the sales in the order of KRA's numbers");
         for (sale, expected) in self.sales().iter().zip(1_u64..) {
             assert_eq!(sale["invcNo"], expected, "numbers without a gap");
         }
+    }
+
+    /// Numbers from 1 without a gap, every sale once, one request at a time.
+    #[track_caller]
+    pub(crate) fn expect_in_order(&self, numbers: &[impl AsRef<str>]) {
+        self.expect_numbered(numbers);
         assert!(self.most_saving() <= 1, "{} saving requests at once", self.most_saving());
     }
 }

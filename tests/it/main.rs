@@ -21,6 +21,7 @@ mod disk_failure;
 mod disk_full;
 mod events;
 mod export;
+mod fault_matrix;
 mod guard;
 mod health;
 mod holds;
