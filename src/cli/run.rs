@@ -85,6 +85,8 @@ pub(super) fn exit_of(error: &StartError) -> Exit {
         | StartError::Unusable(_) => Exit::Configuration,
         StartError::Ledger(error) => match error {
             crate::store::LedgerOpenError::Damaged(_) => Exit::Damaged,
+            // Started again, it is mended.
+            crate::store::LedgerOpenError::Index(_) => Exit::Internal,
             crate::store::LedgerOpenError::OtherEnvironment { .. } => Exit::Configuration,
         },
         StartError::Store(error) => match error {

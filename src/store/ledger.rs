@@ -79,6 +79,9 @@ pub enum LedgerOpenError {
     /// Something of what the device needs is damaged or gone.
     #[error("{0}")]
     Damaged(String),
+    /// The index was found wrong while what is in it was being read: the next start makes it anew.
+    #[error("{0}; the next start makes the index anew from the journal, nothing is lost")]
+    Index(String),
     /// The store belongs to another KRA environment.
     #[error(
         "this store's device and its sales belong to the environment {registered:?}, and the configuration says {configured:?}: \
@@ -127,8 +130,10 @@ impl JournalLedger {
             registered = Registered::default();
         }
         registered.moved = differing_hardware(&store, &Hardware::of_this_machine())?;
-        let refusals = Refusals::read(&Reader { store: store.clone(), now: stamp() })
-            .map_err(|error| LedgerOpenError::Damaged(error.to_string()))?;
+        let refusals = Refusals::read(&Reader { store: store.clone(), now: stamp() }).map_err(|error| {
+            let trouble = store.health().failed;
+            trouble.map_or_else(|| LedgerOpenError::Damaged(error.to_string()), LedgerOpenError::Index)
+        })?;
         Ok(Self {
             store,
             stamp,

@@ -1,4 +1,4 @@
-//! Opening a store, in this order: lock, key, the journal's end, the torn tail, the last group again, the index.
+//! Opening a store, in this order: lock, key, the journal's end, the last group again, the index, the torn tail.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -96,7 +96,6 @@ pub(crate) fn open_on(
 
     let io = |step| io_at(step, &journal_dir);
     make_room_to_open(&*disk).map_err(io("giving up the reserve of the full disk"))?;
-    cut_tail(&*disk, &surveyed, &ending).map_err(io("cutting the torn tail of the journal"))?;
     rewrite_last(&*disk, &end).map_err(io("writing the journal's last group again"))?;
     // The record that says so is on the disk, and was signed.
     remove_before(&*disk, oldest).map_err(io("removing what is no longer kept"))?;
@@ -111,6 +110,8 @@ pub(crate) fn open_on(
     let journal = Journal::new(Arc::clone(&disk), reader.id, segments, packed);
     let opened = open_index(dir, (&reader, &journal, &end), &options, &mut report, progress)?;
     settle_old_damage(&journal, &opened.index, old_damage, &reader, &mut report)?;
+    // Not before it is known that nothing in it was acknowledged: the index would know.
+    cut_tail(&*disk, &surveyed, &ending).map_err(io("cutting the torn tail of the journal"))?;
     let genesis = find_genesis(&journal, &end)
         .map_err(|what| reader.damaged(Damage { segment: 1, offset: 0, what }))?;
 

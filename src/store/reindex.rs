@@ -149,7 +149,7 @@ fn catch_up(
             drop(index);
             fs::remove_file(marker_path(dir)).map_err(io_at("noting that the index is open", dir))?;
             return Err(OpenError::JournalBehind {
-                dir: reader.dir.clone(),
+                dir: reader.store_dir(),
                 journal_last: end.head.0,
                 index_last: applied,
                 lost,

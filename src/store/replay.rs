@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::queue::Seq;
 use crate::store::codec::length_usize;
@@ -109,7 +109,7 @@ impl<'a> Reader<'a> {
         Err(reader.damaged(Damage {
             segment: 1,
             offset: 0,
-            what: "no segment has a readable beginning".into(),
+            what: "no segment of the journal has a readable beginning".into(),
         }))
     }
 
@@ -378,7 +378,12 @@ impl<'a> Reader<'a> {
     }
 
     pub(crate) fn damaged(&self, damage: Damage) -> OpenError {
-        OpenError::Damaged { dir: self.dir.clone(), damage }
+        OpenError::Damaged { dir: self.store_dir(), damage }
+    }
+
+    /// The directory of the store, which is what people are told of.
+    pub(crate) fn store_dir(&self) -> PathBuf {
+        self.dir.parent().map_or_else(|| self.dir.clone(), Path::to_owned)
     }
 
     fn newer(&self, segment: u32) -> OpenError {

@@ -10,6 +10,8 @@ use crate::fiscal::CmcKey;
 const KEY_FILE: &str = "cmc.key";
 /// Where the key is written before it takes its name; full of zeros while KRA is asked.
 const KEY_ROOM: &str = "cmc.key.new";
+/// Before the checksum, on the key file's second line.
+const CHECKSUM: &str = "crc32c ";
 const ANSWER_FILE: &str = "init.answer";
 /// Room that is written and synced before KRA is asked, so that the answer finds a place on a full disk.
 const ANSWER_ROOM: usize = 64 * 1024;
@@ -31,6 +33,17 @@ pub enum SecretError {
          or ask KRA for a new key; a new one is never made"
     )]
     Gone(PathBuf),
+    /// The key's file is not as it was written.
+    #[error(
+        "the device's key file {path} is damaged: {what}. Put it back from a backup, or ask KRA for a new key and write it \
+         there, alone on the first line"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
     /// An answer of KRA lies where the next one would be written. It may be the only copy of the key.
     #[error("{0} holds an answer of KRA that nobody has read: KRA is not asked again until it is")]
     Unread(PathBuf),
@@ -58,16 +71,14 @@ impl Secrets {
     /// Missing, empty or unreadable.
     pub fn key(&self) -> Result<CmcKey, SecretError> {
         let path = self.dir.join(KEY_FILE);
-        match read(&path)? {
-            Some(bytes) => key_in(&bytes).ok_or(SecretError::Gone(path)),
-            None => Err(SecretError::Gone(path)),
-        }
+        let bytes = read(&path)?.unwrap_or_default();
+        key_in(&path, &bytes)?.ok_or(SecretError::Gone(path))
     }
 
     /// Writes the key into the room made for it, which then takes the key's name. A key that was there before is put
     /// aside, never overwritten.
     pub(super) async fn keep_key(&self, key: &CmcKey) -> Result<(), SecretError> {
-        let text = format!("{}\n", key.reveal());
+        let text = key_text(key);
         self.blocking(move |dir| {
             match read(&dir.join(KEY_FILE))? {
                 Some(known) if known == text.as_bytes() => return sync_dir(dir),
@@ -76,7 +87,7 @@ impl Secrets {
             }
             let room = dir.join(KEY_ROOM);
             let file = write_over(&room, text.as_bytes())?;
-            // The room behind it goes. Only the first line is the key, so a disk that cannot even do that is no matter.
+            // The room behind it goes. It is all zeros, so a disk that cannot even do that is no matter.
             let _ = file.set_len(u64::try_from(text.len()).unwrap_or(u64::MAX));
             file.sync_all().map_err(io("syncing", &room))?;
             fs::rename(&room, dir.join(KEY_FILE)).map_err(io("giving its name to", &room))?;
@@ -94,7 +105,7 @@ impl Secrets {
             let rank = |path: &PathBuf| own.iter().position(|it| it == path).unwrap_or(own.len());
             files.sort_by_key(|(number, path)| (rank(path), std::cmp::Reverse(*number)));
             for (_, path) in files {
-                if let Some(key) = read(&path)?.and_then(|bytes| key_in(&bytes)) {
+                if let Some(key) = key_in(&path, &read(&path)?.unwrap_or_default())? {
                     return Ok(Some(key));
                 }
             }
@@ -206,10 +217,30 @@ fn remove(path: &Path) -> Result<(), SecretError> {
     }
 }
 
-/// The key is the first line.
-fn key_in(bytes: &[u8]) -> Option<CmcKey> {
-    let text = std::str::from_utf8(bytes).ok()?;
-    CmcKey::new(text.lines().next()?.trim()).ok()
+/// The key alone on the first line, its checksum on the second: a wrong key would make KRA refuse the device.
+pub(super) fn key_text(key: &CmcKey) -> String {
+    let key = key.reveal();
+    format!("{key}\n{CHECKSUM}{:08x}\n", crc32c::crc32c(key.as_bytes()))
+}
+
+/// The key in a file of ours, or in one that a person wrote, which has no checksum; `None`: nothing is in it.
+pub(super) fn key_in(path: &Path, bytes: &[u8]) -> Result<Option<CmcKey>, SecretError> {
+    let damaged = |what| SecretError::Damaged { path: path.to_owned(), what };
+    if bytes.iter().all(|byte| *byte == 0 || byte.is_ascii_whitespace()) {
+        return Ok(None);
+    }
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged("it is not text"))?;
+    let Some((line, rest)) = text.split_once('\n') else {
+        return Err(damaged("its first line has no end, so that nobody knows whether the key is whole"));
+    };
+    let key = CmcKey::new(line.trim()).map_err(|_| damaged("there is no key on its first line"))?;
+    let rest = rest.trim_end_matches('\0').trim();
+    let expected = format!("{CHECKSUM}{:08x}", crc32c::crc32c(key.reveal().as_bytes()));
+    if rest.is_empty() || rest == expected {
+        Ok(Some(key))
+    } else {
+        Err(damaged("the key and its checksum do not agree"))
+    }
 }
 
 /// Room is all zeros; whatever else stands in a file is somebody's.
@@ -317,7 +348,7 @@ mod tests {
         secrets.keep_key(&key("KEY1")).await.unwrap();
         secrets.forget_answer().await.unwrap();
         assert_eq!(names(dir.path()), ["cmc.key"]);
-        assert_eq!(fs::read(dir.path().join("cmc.key")).unwrap(), b"KEY1\n");
+        assert_eq!(fs::read(dir.path().join("cmc.key")).unwrap(), key_text(&key("KEY1")).as_bytes());
         assert_eq!(fs::metadata(dir.path().join("cmc.key")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
@@ -342,7 +373,8 @@ mod tests {
             assert_eq!(secrets.key().unwrap(), key(text));
         }
         let old = |number: u32| fs::read(dir.path().join(format!("cmc.key.old.{number}"))).unwrap();
-        assert_eq!((old(1), old(2)), (b"KEY-THE-FIRST\n".to_vec(), b"KEY2\n".to_vec()));
+        let text = |text: &str| key_text(&key(text)).into_bytes();
+        assert_eq!((old(1), old(2)), (text("KEY-THE-FIRST"), text("KEY2")));
 
         // Cut off between the key's write and its name: the next try puts it aside.
         fs::remove_file(dir.path().join("cmc.key")).unwrap();
@@ -355,17 +387,36 @@ mod tests {
 
     #[test]
     fn the_key_is_the_first_line() {
+        let path = Path::new("cmc.key");
         for (bytes, expected) in [
             (&b"KEY\n"[..], Some("KEY")),
-            (b"KEY", Some("KEY")),
-            (b" KEY \nrest of what was there", Some("KEY")),
+            (b" KEY \r\n", Some("KEY")),
+            (b"KEY\n\0\0\0\0", Some("KEY")),
             (b"", None),
             (b"\n", None),
             (&[0; 64], None),
-            (b"two words\n", None),
-            (&[0xff, 0xfe], None),
         ] {
-            assert_eq!(key_in(bytes), expected.map(key), "{bytes:?}");
+            assert_eq!(key_in(path, bytes).unwrap(), expected.map(key), "{bytes:?}");
+        }
+        for bytes in [&b"KEY"[..], b"two words\n", &[0xff, 0xfe], b"KEY\nrest of what was there"] {
+            assert!(matches!(key_in(path, bytes), Err(SecretError::Damaged { .. })), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_not_as_it_was_written_is_never_taken() {
+        let (path, own) = (Path::new("cmc.key"), key("4F1C-THE-KEY"));
+        let text = key_text(&own).into_bytes();
+        assert_eq!(key_in(path, &text).unwrap(), Some(own.clone()));
+        for place in 0..text.len() {
+            for bit in 0..8 {
+                let mut flipped = text.clone();
+                flipped[place] ^= 1 << bit;
+                let read = key_in(path, &flipped);
+                assert!(read.is_err() || matches!(&read, Ok(Some(key)) if *key == own), "{place} {bit}");
+            }
+            let cut = key_in(path, &text[..place]);
+            assert!(!matches!(&cut, Ok(Some(key)) if *key != own), "{place}");
         }
     }
 }

@@ -174,9 +174,10 @@ fn walk_on(
             None => checker.insert(Checker::begin(*segment, &buffer)?),
         };
         let surveyed = survey(*segment, &buffer, &found.journal);
-        found.segment(&buffer, &surveyed, up_to, each)?;
-        if let (Some(packed), true) = (open_pack(disk, *segment).ok().flatten(), found.number.is_some()) {
-            packed.check_tables().map_err(|error| found.bad(*segment, 0, &error.to_string()))?;
+        let pack = open_pack(disk, *segment).ok().flatten();
+        found.segment(&buffer, (&surveyed, pack.is_some()), up_to, each)?;
+        if let (Some(pack), true) = (pack, found.number.is_some()) {
+            pack.check_tables().map_err(|error| found.bad(*segment, 0, &error.to_string()))?;
         }
         if !done(found) {
             tail = found.tail(&surveyed)?;
@@ -228,11 +229,12 @@ impl Checker {
     fn segment(
         &mut self,
         bytes: &[u8],
-        surveyed: &Surveyed,
+        (surveyed, packed): (&Surveyed, bool),
         up_to: Option<Seq>,
         each: &mut dyn FnMut(&Record),
     ) -> Result<(), VerifyError> {
         let segment = surveyed.segment;
+        let mut declared = 0;
         for (group_at, header) in &surveyed.groups {
             if up_to.is_some_and(|up_to| self.last.0 >= up_to) && self.standing.first_segment >= self.oldest {
                 return Ok(());
@@ -254,8 +256,15 @@ impl Checker {
                 }
                 self.first.get_or_insert((record.seq, record.previous));
                 self.last = (record.seq, record.hash);
+                if let (Kind::Base, Ok(base)) = (record.kind, Base::decode(&record.body)) {
+                    declared = u64::from(base.declared);
+                }
                 each(&record);
             }
+        }
+        if !packed && surveyed.length < declared {
+            let what = format!("it is {} bytes long, it was made with {declared}", surveyed.length);
+            return Err(self.bad(segment, surveyed.length, &what));
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ mod harness;
 mod kra;
 mod mount;
 mod sale;
+mod standings;
 mod till;
 
 mod alerts;
@@ -15,6 +16,7 @@ mod api_log;
 mod clock;
 mod commands;
 mod config;
+mod damage;
 mod demo;
 mod device;
 mod disk_failure;

@@ -4,9 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+
 use crate::harness::{Gateway, PATIENCE, Shop, files_below};
 use crate::kra::{Kra, Wire};
 use crate::sale::sale;
+use crate::standings::named;
 
 /// A shop with five signed sales and two that wait, the gateway stopped or killed.
 fn shop_with_sales(kra: &Kra, end: impl FnOnce(Gateway)) -> Shop {
@@ -203,6 +206,77 @@ fn a_queue_that_is_damaged_is_rebuilt() {
             .any(|entry| entry.unwrap().file_name().to_string_lossy().starts_with("sled.bad"));
         assert!(put_aside, "{damage}: the damaged one is kept for whoever looks into it");
     }
+}
+
+/// Found by the damage campaign: the end of the journal was cut as if torn, before the index could say that it had been
+/// acknowledged.
+#[test]
+fn a_journal_that_lost_its_end_is_left_as_it_is() {
+    let kra = Kra::start(Wire::Json);
+    let shop = shop_with_sales(&kra, Gateway::stop);
+    let newest = named(&shop.state().join("journal"), ".log").pop().unwrap();
+    let mut bytes = fs::read(&newest).unwrap();
+    let place = bytes.windows(9).position(|window| window == b"WAITING-0").unwrap() / 4096 * 4096;
+    // What is left of the group's beginning is no header.
+    bytes[place..].fill(0);
+    bytes[place..place + 100].fill(0x5a);
+    fs::write(&newest, &bytes).unwrap();
+    expect_stop(&shop, &["lost: waiting-0, waiting-1", "salvage"]);
+    assert_eq!(fs::read(&newest).unwrap(), bytes, "what may be salvaged is still there");
+}
+
+/// Found by the damage campaign: an index that was found wrong while the daemon started was taken for a damaged store, and
+/// systemd was told not to start it again.
+#[test]
+fn an_index_that_fails_while_it_is_read_is_made_anew() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("SIGNED");
+    kra.fault(
+        json!({ "fault": "result_cd", "count": 1, "args": { "code": "910", "message": "Invalid custNm" } }),
+    );
+    till.post("/api/sales/?wait=20", &sale("REJECTED")).expect(422);
+    // Behind a checkpoint: a replay alone brings none of them back.
+    gateway.stop();
+    fs::remove_file(shop.state().join("sled/db")).unwrap();
+    let mut gateway = shop.spawn();
+    if !gateway.becomes_ready() {
+        let code = gateway.wait_end(PATIENCE).code();
+        assert!(!matches!(code, None | Some(0 | 65 | 66 | 78)), "it is started again: {code:?}");
+        gateway = shop.open();
+    }
+    // The check of the keys may end it later, too.
+    let signed = till.ask("GET", "/api/sales/SIGNED/", None).ok().filter(|answer| answer.status == 200);
+    if signed.is_none() {
+        gateway.wait_end(PATIENCE);
+        gateway = shop.open();
+    }
+    assert_eq!(till.state("SIGNED")["status"], "signed");
+    assert_eq!(till.state("REJECTED")["status"], "rejected");
+    gateway.stop();
+    shop.command(&["verify"]).expect(0);
+}
+
+/// Found by the damage campaign: one bit flipped in the device's key was read as another key, which KRA would refuse.
+#[test]
+fn a_device_key_that_is_not_as_it_was_written_stops_it() {
+    let kra = Kra::start(Wire::Json);
+    let shop = shop_with_sales(&kra, Gateway::stop);
+    let path = shop.state().join("keys/cmc.key");
+    let whole = fs::read(&path).unwrap();
+    let mut flipped = whole.clone();
+    flipped[2] ^= 1;
+    for damaged in [&flipped[..], &whole[..5]] {
+        fs::write(&path, damaged).unwrap();
+        expect_stop(&shop, &["cmc.key", "damaged", "backup"]);
+    }
+    // A person who writes it anew writes one line.
+    let key = String::from_utf8(whole).unwrap().lines().next().unwrap().to_owned();
+    fs::write(&path, format!("{key}\n")).unwrap();
+    let _gateway = shop.open();
+    expect_all_sales(&kra, &shop);
 }
 
 #[test]
