@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::store::checkpoint::sync_index_files;
 use crate::store::error::OpenError;
 use crate::store::group::Sums;
-use crate::store::index::Index;
+use crate::store::index::{Index, IndexError};
 use crate::store::journal::Journal;
 use crate::store::keys::sync_directory;
 use crate::store::options::{OpenReport, Options, Progress};
@@ -68,8 +68,12 @@ pub(crate) fn compact(
         Err(error) => return keep(&new, opened, &error.to_string()),
     };
     let Opened { index, sums, tally } = built;
-    index.flush().map_err(|error| index_failed(&new, error.what))?;
-    sync_index_files(&new).map_err(io_at("syncing the new index", &new))?;
+    let synced = index.flush().map_err(|IndexError { what, .. }| what);
+    let synced = synced.and_then(|()| sync_index_files(&new).map_err(|error| error.to_string()));
+    if let Err(why) = synced {
+        drop(index);
+        return keep(&new, opened, &why);
+    }
     let after = index.file_bytes();
     // Both are closed before their files get other names.
     drop(index);
@@ -86,14 +90,16 @@ pub(crate) fn compact(
     Ok(Opened { index, sums, tally })
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "the end of those who may fail")]
 fn keep(new: &Path, opened: Opened, why: &str) -> Result<Opened, OpenError> {
     tracing::warn!(why, "the index could not be made smaller; it stays as it is");
-    match fs::remove_dir_all(new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(io_at("removing an unfinished index", new)(error))
-        }
-        _ => Ok(opened),
+    // No start is refused for want of this; the next one removes what is left.
+    if let Err(error) = fs::remove_dir_all(new)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(%error, "an unfinished index could not be removed");
     }
+    Ok(opened)
 }
 
 fn swap(dir: &Path) -> io::Result<()> {

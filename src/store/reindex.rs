@@ -66,6 +66,12 @@ pub(crate) fn open_index(
         Err(why) => {
             tracing::warn!(why, "the index is made anew from the journal");
             let opened = rebuild(dir, reader, journal, options, report, progress)?;
+            // Or all of it would have to be done again after a power cut.
+            match opened.index.flush() {
+                Err(IndexError { disk_full: true, .. }) => return Err(no_room(&path, dir)),
+                flushed => flushed
+                    .map_err(|IndexError { what, .. }| OpenError::Index { path: path.clone(), what })?,
+            }
             report.rebuilt = Some(why);
             opened
         }

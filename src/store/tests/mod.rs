@@ -8,6 +8,7 @@ pub(in crate::store) mod harness;
 mod killed;
 mod looking_back;
 mod old_age;
+mod old_age_model;
 mod old_damage;
 mod power_cut;
 mod retain;

@@ -4,11 +4,14 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use super::harness::{
-    DEADLINE, bind, check_index_against_journal, commit, event, open_fake, options, outcome, sale, sell,
-    seq_of, signed,
+    DEADLINE, bind, check_index_against_journal, commit, event, open, open_fake, options, outcome, sale,
+    sell, sell_and_sign, seq_of, signed,
 };
+use super::old_age_model::copy_tree;
 use crate::queue::{Seq, Status};
 use crate::store::disk_fake::FakeDisk;
+use crate::store::options::{Progress, Step};
+use crate::store::pack::pack_name;
 use crate::store::standing::Checkpoint;
 use crate::store::upkeep::{Done, Upkeep};
 use crate::store::verify::verify_on;
@@ -204,4 +207,94 @@ async fn what_the_waiting_sales_will_need_is_not_used_to_take_old_ones_along() {
         commit(&store, vec![bind(document, number)]).await.unwrap();
         commit(&store, vec![signed(document, "S")]).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_segment_that_found_no_room_to_be_compressed_is_compressed_once_there_is_some() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = Options { retention: None, ..retiring() };
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    for _ in 0..3 {
+        checkpoint(&store).await;
+        roll(&store).await;
+    }
+    let mut upkeep = store.upkeep(&options);
+    disk.leave_free(3000);
+    let before = disk.operations();
+    assert_eq!(upkeep.round(), Done::Nothing);
+    assert_eq!(disk.operations(), before, "what is left is not touched");
+    disk.leave_free(64 << 20);
+    assert!(matches!(upkeep.round(), Done::Packed(_)));
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_made_smaller_refuses_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for number in 0..150 {
+        sell_and_sign(&store, &format!("S{number}")).await;
+    }
+    store.close().await;
+    let new = dir.path().join("sled.new");
+    let small = Options { compact_above: 0, ..super::harness::options() };
+    // A name that leads to itself cannot be synced.
+    let mut put_in_the_way = |progress: Progress| {
+        if progress.step == Step::Rebuild {
+            let _ = std::os::unix::fs::symlink("loop", new.join("loop"));
+        }
+    };
+    let (store, report) = Store::open(dir.path(), small, &mut put_in_the_way).unwrap();
+    assert!(report.compacted.is_none() && report.rebuilt.is_none() && report.damage.is_empty(), "{report:?}");
+    assert!(!new.exists());
+    check_index_against_journal(&store);
+}
+
+#[tokio::test]
+async fn a_damaged_table_of_keys_refuses_no_new_sale_while_the_keys_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = Options { retention: None, ..retiring() };
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    for number in 0..30 {
+        sell_and_sign(&store, &format!("S{number}")).await;
+    }
+    checkpoint(&store).await;
+    roll(&store).await;
+    let mut upkeep = store.upkeep(&options);
+    let Done::Packed(packed) = upkeep.round() else { panic!("nothing was compressed") };
+    disk.tamper(&pack_name(packed.span.segment), |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let _ = store.find("a key that nobody has");
+    store.begin_check_of_keys();
+    let asked = {
+        let store = store.clone();
+        std::thread::spawn(move || store.find("new"))
+    };
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(!asked.is_finished(), "only the check can say");
+    store.end_check_of_keys();
+    drop(asked.join().unwrap());
+}
+
+#[tokio::test]
+async fn an_index_made_anew_is_not_made_anew_again_after_a_power_cut() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = Options { retention: None, ..retiring() };
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    sell_many(&store, 400).await;
+    checkpoint(&store).await;
+    drop(store);
+    let [sled, then] = ["sled", "then"].map(|name| dir.path().join(name));
+    std::fs::remove_dir_all(&sled).unwrap();
+    let (store, report) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    assert!(report.rebuilt.is_some());
+    // What was written by then; closing it writes the rest.
+    copy_tree(&sled, &then);
+    drop(store);
+    std::fs::remove_dir_all(&sled).unwrap();
+    std::fs::rename(&then, &sled).unwrap();
+    let (store, report) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    assert_eq!(report.rebuilt, None);
+    check_index_against_journal(&store);
 }
