@@ -8,6 +8,8 @@ const MARGIN: u64 = 1 << 20;
 /// A sale's BIND and OUTCOME beside its body: heads, KRA's answer, the group around them.
 const BESIDE: u64 = 2 << 10;
 const BLOCK: u64 = 4 << 10;
+/// What is left free by those who borrow.
+const LEFT: u64 = 4 << 20;
 /// What a usual sale needs.
 const USUAL: u64 = 2 * BLOCK;
 
@@ -54,6 +56,14 @@ impl Room {
     /// Whether so much can be written beside what the waiting sales will need; how low the disk is does not matter.
     pub(crate) const fn has_beside(&self, more: u64) -> bool {
         self.ahead() >= self.needed.saturating_add(more).saturating_add(MARGIN)
+    }
+
+    /// Whether so much can be used for a while, until more is given back: below the floor too, which is there for others
+    /// that come without asking, but for a little, and not what the waiting sales will need.
+    pub(crate) const fn lends(&self, more: u64) -> bool {
+        let all = self.prepared.saturating_add(self.free);
+        self.free >= more.saturating_add(LEFT)
+            && all >= self.needed.saturating_add(more).saturating_add(MARGIN)
     }
 
     /// What can be written before the disk is as full as it may get.
@@ -110,6 +120,19 @@ mod tests {
         check(200 * MIB, 70 * MIB, 100 * MIB, RoomLevel::Enough);
         check(64 * MIB, MIB + USUAL - 1, 0, RoomLevel::Low);
         check(64 * MIB, MIB + USUAL, 0, RoomLevel::Filling);
+    }
+
+    #[test]
+    fn what_is_lent() {
+        let check = |free: u64, prepared: u64, needed: u64, expected: bool| {
+            let room = Room { free, prepared, min_free: 64 * MIB, needed, ..Room::default() };
+            assert_eq!(room.lends(8 * MIB), expected, "{room:?}");
+        };
+        // Below the floor, where room is wanted most.
+        check(12 * MIB, 0, 0, true);
+        check(12 * MIB - 1, 100 * MIB, 0, false);
+        check(12 * MIB, 8 * MIB, 11 * MIB, true);
+        check(12 * MIB, 8 * MIB, 11 * MIB + 1, false);
     }
 
     #[test]

@@ -127,7 +127,11 @@ impl Upkeep {
                 && !self.left_alone.contains(segment)
         });
         let Some(segment) = next else { return Done::Nothing };
-        let Some((_, next)) = self.shared.journal.bounds(segment) else { return Done::Nothing };
+        let Some((known, next)) = self.shared.journal.bounds(segment) else { return Done::Nothing };
+        // For a while both are there.
+        if !self.shared.room().lends(known.end) {
+            return Done::Nothing;
+        }
         let journal = &self.shared.journal;
         match pack_segment(journal.disk(), &journal.id(), segment, next) {
             Ok(packed) => {
@@ -135,6 +139,10 @@ impl Upkeep {
                 let Packed { before, after, .. } = packed;
                 tracing::info!(segment, before, after, "segment compressed");
                 Done::Packed(packed)
+            }
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                tracing::warn!(segment, %error, "a segment could not be compressed; it is tried again");
+                Done::Nothing
             }
             Err(error) => {
                 self.left_alone.insert(segment);
