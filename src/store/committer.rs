@@ -77,6 +77,8 @@ struct Flushing {
     replay_segment: u32,
     /// The segments that unfinished documents needed when the flush began.
     needed: Vec<u32>,
+    /// Which opening of the index was flushed.
+    opening: u64,
 }
 
 impl Pace {
@@ -551,6 +553,7 @@ impl Committer {
             sums: self.sums,
             replay_segment: self.writer.position().0,
             needed: self.shared.needed_segments(),
+            opening: self.shared.index.openings(),
         }
     }
 
@@ -561,9 +564,14 @@ impl Committer {
             // It has posted its result: this does not wait.
             let _ = thread.join();
         }
-        if let Err(error) = flushed {
+        let anew = self.shared.index.openings() != flushing.opening;
+        if let Err(error) = flushed.or_else(|error| if anew { Ok(()) } else { Err(error) }) {
             // Not on the disk: the next flush says what is.
             return self.mend_index(&error);
+        }
+        if anew {
+            // The next flush is of the index that is open now.
+            return Ok(());
         }
         let quiet = self.head.0 == flushing.indexed;
         let flushing = Flushing { thread: None, ..flushing };

@@ -362,17 +362,18 @@ impl Journal {
     }
 
     /// Whether a compressed segment may have accepted a document with this key.
-    pub(crate) fn packs_may_hold(&self, key: &str) -> Result<bool, ReadError> {
+    pub(crate) fn packs_may_hold(&self, key: &str) -> bool {
         let packed: Vec<u32> = self.state().packed.keys().copied().collect();
         for segment in packed {
             match Pack::open(&*self.disk, segment).and_then(|pack| pack.may_hold(key)) {
                 Ok(false) => {}
-                Ok(true) => return Ok(true),
+                Ok(true) => return true,
                 Err(_) if !self.knows(segment) => {}
-                Err(error) => return Err(io_error(segment, &error)),
+                // Damaged, perhaps: it may.
+                Err(_) => return true,
             }
         }
-        Ok(false)
+        false
     }
 
     /// The segments that nothing is written to any more.

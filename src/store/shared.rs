@@ -157,7 +157,7 @@ impl Shared {
         if !matches!(found, Ok(None)) {
             return self.complete(found);
         }
-        if !self.journal_may_hold(key)? {
+        if !self.journal_may_hold(key) {
             return Ok(None);
         }
         let over = self.keys.done.wait_while(self.check(), |check| check.running);
@@ -167,20 +167,20 @@ impl Shared {
 
     /// While `by_key` is being checked: whether the journal may have a document with this key. Waits until that can be
     /// said, or the check is over.
-    fn journal_may_hold(&self, key: &str) -> Result<bool, ReadError> {
+    fn journal_may_hold(&self, key: &str) -> bool {
         let check = self.check();
         if !check.running {
-            return Ok(false);
+            return false;
         }
         let unsure = self.keys.done.wait_while(check, |check| check.running && check.plain.is_none());
         let check = unsure.unwrap_or_else(PoisonError::into_inner);
         if !check.running {
             // It is over: the tree is asked once more, which may be condemned now.
-            return Ok(true);
+            return true;
         }
         let hash = key_hash(key);
         if check.plain.as_ref().is_none_or(|plain| plain.binary_search(&hash).is_ok()) {
-            return Ok(true);
+            return true;
         }
         drop(check);
         self.journal.packs_may_hold(key)
