@@ -50,8 +50,10 @@ where
         http1::Builder::new().header_read_timeout(None).serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut line = state.line.subscribe();
+    let up = *line.borrow_and_update();
+    // A line that is back already was cut all the same.
     let cut = async {
-        if entrance == Entrance::Controls || line.wait_for(|up| !up).await.is_err() {
+        if entrance == Entrance::Controls || (up && line.changed().await.is_err()) {
             std::future::pending().await
         }
     };
