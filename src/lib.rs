@@ -47,6 +47,7 @@ pub mod http;
 pub mod kra;
 pub mod pos;
 pub mod queue;
+pub mod serial;
 pub mod simulator;
 pub mod status;
 pub mod store;
