@@ -7,16 +7,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::store::checkpoint::sync_index_files;
+use crate::store::checkpoint::{flush_and_sync, sync_index_files};
 use crate::store::error::OpenError;
 use crate::store::group::Sums;
-use crate::store::index::{Index, IndexError};
 use crate::store::journal::Journal;
 use crate::store::keys::sync_directory;
 use crate::store::options::{OpenReport, Options, Progress};
-use crate::store::quarantine::{index_path, lower_marker, marker_path, raise_marker};
+use crate::store::quarantine::{index_path, lower_marker, marker_path, new_path, raise_marker};
+use crate::store::rebuild::{build, move_in};
 use crate::store::recovery::io_at;
-use crate::store::reindex::{Opened, build};
+use crate::store::reindex::Opened;
 use crate::store::replay::Reader;
 
 /// Bytes that sled needs for a key and its value, and for a row of `queue`, nodes and all; measured.
@@ -61,33 +61,31 @@ pub(crate) fn compact(
     }
     let new = new_path(dir);
     let mut damage = Vec::new();
-    let built = build(&new, reader, journal, &mut damage, &mut || Ok(()), progress);
-    let built = match built {
+    let built = match build(&new, reader, journal, &mut damage, progress) {
         Ok(built) if damage.is_empty() && built.sums == opened.sums => built,
         Ok(_) => return keep(&new, opened, "the journal says something else"),
         Err(error) => return keep(&new, opened, &error.to_string()),
     };
-    let Opened { index, sums, tally } = built;
-    let synced = index.flush().map_err(|IndexError { what, .. }| what);
-    let synced = synced.and_then(|()| sync_index_files(&new).map_err(|error| error.to_string()));
-    if let Err(why) = synced {
-        drop(index);
-        return keep(&new, opened, &why);
+    if let Err(error) = flush_and_sync(&built.index) {
+        drop(built);
+        return keep(&new, opened, &error.what);
     }
-    let after = index.file_bytes();
-    // Both are closed before their files get other names.
-    drop(index);
-    drop(opened);
     let marker = marker_path(dir);
-    raise_marker(&marker).map_err(io_at("marking that the index is being opened", &marker))?;
-    swap(dir).map_err(io_at("putting the new index in its place", dir))?;
+    let moved = move_in(dir, built, &reader.id, || {
+        // Closed before its files get other names.
+        drop(opened);
+        raise_marker(&marker).map_err(io_at("marking that the index is being opened", &marker))?;
+        fs::rename(index_path(dir), old_path(dir)).map_err(io_at("moving the old index out of the way", dir))
+    })?;
+    let after = moved.index.file_bytes();
+    fs::remove_dir_all(old_path(dir)).map_err(io_at("removing the old index", dir))?;
     let path = index_path(dir);
-    let index = Index::open(&path, &reader.id).map_err(|error| index_failed(&path, error.what))?;
     sync_index_files(&path).map_err(io_at("syncing the index", &path))?;
     lower_marker(&marker).map_err(io_at("noting that the index is open", &marker))?;
-    tracing::info!(before, after, documents = sums.keys.count, "the index was made smaller");
+    let documents = moved.sums.keys.count;
+    tracing::info!(before, after, documents, "the index was made smaller");
     report.compacted = Some((before, after));
-    Ok(Opened { index, sums, tally })
+    Ok(moved)
 }
 
 #[allow(clippy::unnecessary_wraps, reason = "the end of those who may fail")]
@@ -102,24 +100,8 @@ fn keep(new: &Path, opened: Opened, why: &str) -> Result<Opened, OpenError> {
     Ok(opened)
 }
 
-fn swap(dir: &Path) -> io::Result<()> {
-    let (index, new, old) = (index_path(dir), new_path(dir), old_path(dir));
-    fs::rename(&index, &old)?;
-    fs::rename(&new, &index)?;
-    sync_directory(dir)?;
-    fs::remove_dir_all(&old)
-}
-
-fn new_path(dir: &Path) -> PathBuf {
-    dir.join("sled.new")
-}
-
 fn old_path(dir: &Path) -> PathBuf {
     dir.join("sled.old")
-}
-
-fn index_failed(path: &Path, what: String) -> OpenError {
-    OpenError::Index { path: path.to_owned(), what }
 }
 
 #[cfg(test)]

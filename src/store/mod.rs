@@ -9,7 +9,7 @@
 //! |---|---|
 //! | kill -9, power cut | everything acknowledged; of what was not, whole groups or nothing |
 //! | a write or sync fails | nothing more is taken in this run; the next start says what survived |
-//! | sled lost, broken, or hanging at its opening | it is moved aside and made anew from the journal |
+//! | sled lost, broken, or hanging at its opening | a new one is made from the journal, and the old one moved aside |
 //! | damage in the journal | told, with its place; the start is refused unless only finished documents are touched |
 //! | the newest records removed | noticed if sled knows of them; else only against KRA's books or a printed receipt |
 //!
@@ -48,7 +48,7 @@
 //!
 //! # Not here yet
 //!
-//! Salvage, and making the index anew over damage in finished records.
+//! Salvage, and making the index anew over damage in finished records that are not compressed.
 
 mod admin_body;
 mod alert_body;
@@ -89,6 +89,7 @@ mod pack;
 mod packing;
 mod quarantine;
 mod reading;
+mod rebuild;
 mod record;
 mod recovery;
 mod refusals;

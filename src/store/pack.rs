@@ -122,7 +122,7 @@ impl PackHeader {
         out
     }
 
-    fn decode(block: &[u8]) -> Result<Self, Malformed> {
+    pub(crate) fn decode(block: &[u8]) -> Result<Self, Malformed> {
         let (content, crc) =
             block.split_last_chunk::<4>().ok_or(Malformed("a compressed segment cut short"))?;
         if block.len() != BLOCK || crc32c::crc32c(content) != u32::from_be_bytes(*crc) {

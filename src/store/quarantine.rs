@@ -29,6 +29,11 @@ pub(crate) fn index_path(dir: &Path) -> PathBuf {
     dir.join("sled")
 }
 
+/// Where an index is made anew.
+pub(crate) fn new_path(dir: &Path) -> PathBuf {
+    dir.join("sled.new")
+}
+
 /// Puts the marker up, on the disk.
 pub(crate) fn raise_marker(marker: &Path) -> io::Result<()> {
     File::create(marker)?.sync_all()?;

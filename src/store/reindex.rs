@@ -1,4 +1,4 @@
-//! Opening the index: trusted if it agrees with what the journal's last group says of it, made anew if it does not.
+//! Opening the index: trusted if it agrees with what the journal's last group says of it, made anew (`rebuild`) if it does not.
 
 use std::fs;
 use std::path::Path;
@@ -16,13 +16,12 @@ use crate::store::forward::Cursor;
 use crate::store::group::Sums;
 use crate::store::index::{Index, IndexError};
 use crate::store::journal::Journal;
-use crate::store::options::{Damage, OpenReport, Options, Progress, Step};
-use crate::store::pack::{Pack, Span};
-use crate::store::quarantine::{index_path, lower_marker, marker_path, quarantine, raise_marker};
+use crate::store::options::{OpenReport, Options, Progress, Step};
+use crate::store::quarantine::{index_path, lower_marker, marker_path, raise_marker};
+use crate::store::rebuild::rebuild;
 use crate::store::record::Record;
 use crate::store::recovery::io_at;
 use crate::store::replay::{End, Light, Reader};
-use crate::store::scan::Surveyed;
 use crate::store::shared::Shared;
 
 /// Records that are read at one time when an index is opened anew, and keys that are checked.
@@ -66,12 +65,6 @@ pub(crate) fn open_index(
         Err(why) => {
             tracing::warn!(why, "the index is made anew from the journal");
             let opened = rebuild(dir, reader, journal, options, report, progress)?;
-            // Or all of it would have to be done again after a power cut.
-            match opened.index.flush() {
-                Err(IndexError { disk_full: true, .. }) => return Err(no_room(&path, dir)),
-                flushed => flushed
-                    .map_err(|IndexError { what, .. }| OpenError::Index { path: path.clone(), what })?,
-            }
             report.rebuilt = Some(why);
             opened
         }
@@ -224,12 +217,12 @@ pub(crate) fn leaving(index: &Index, retired: &Retired) -> Result<Changes, Index
 }
 
 /// What one record does, over the changes so far and over the index.
-pub(crate) fn fold_light(
+pub(crate) fn fold_light<E: From<IndexError>>(
     index: &Index,
-    complete: &dyn Fn(Row) -> Result<Entry, IndexError>,
+    complete: &dyn Fn(Row) -> Result<Entry, E>,
     changes: &mut Changes,
     light: &Light,
-) -> Result<(), IndexError> {
+) -> Result<(), E> {
     let placed =
         Placed { seq: light.seq, kind: light.kind, stamp: light.stamp, at: light.at, effect: &light.effect };
     let mut before = None;
@@ -248,87 +241,4 @@ pub(crate) fn fold_light(
         changes.note(before, entry);
     }
     Ok(())
-}
-
-/// What a compressed segment's table says its records do; `None`: it is not compressed, or the table is damaged and the
-/// records themselves must be read.
-fn effects_of(reader: &Reader<'_>, segment: &Surveyed) -> Option<(Span, Vec<Light>)> {
-    let span = segment.packed?;
-    match Pack::open(reader.disk, span.segment).and_then(|pack| pack.effects()) {
-        Ok(effects) => Some((span, effects)),
-        Err(error) => {
-            tracing::warn!(segment = span.segment, %error, "a compressed segment is read whole");
-            None
-        }
-    }
-}
-
-/// Makes the index anew from the whole journal. The old one is moved aside only once the journal is known to be whole.
-fn rebuild(
-    dir: &Path,
-    reader: &Reader<'_>,
-    journal: &Journal,
-    options: &Options,
-    report: &mut OpenReport,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Opened, OpenError> {
-    let path = index_path(dir);
-    let mut set_aside = || {
-        report.quarantined =
-            quarantine(dir, (options.clock)().wall_ms).map_err(io_at("moving the old index aside", &path))?;
-        Ok(())
-    };
-    build(&path, reader, journal, &mut report.damage, &mut set_aside, progress)
-}
-
-/// Makes an index in `path` from the whole journal. `whole` is called once the journal is known to be whole, before anything
-/// is made; what the journal says of the index and does not follow from it goes into `damage`.
-pub(crate) fn build(
-    path: &Path,
-    reader: &Reader<'_>,
-    journal: &Journal,
-    damage: &mut Vec<Damage>,
-    whole: &mut dyn FnMut() -> Result<(), OpenError>,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Opened, OpenError> {
-    // From the oldest that must be there: without its records the keys would not be known.
-    let (surveyed, ending) = reader.survey(reader.oldest, progress)?;
-    whole()?;
-    let failed = |IndexError { what, .. }| OpenError::Index { path: path.to_owned(), what };
-    let index = Index::open(path, &reader.id).map_err(failed)?;
-    let complete = |row| journal.complete(row).map_err(|error| IndexError::new(error.to_string()));
-    let mut sums = Sums::default();
-    let total = length_u64(surveyed.len());
-    for (done, segment) in (0..).zip(&surveyed[..=ending.last]) {
-        progress(Progress { step: Step::Rebuild, done, total });
-        let mut changes = Changes::default();
-        let mut last: Seq = 0;
-        // A RETIRE is about documents that are not here: their records are gone.
-        let mut fold = |light: &Light| fold_light(&index, &complete, &mut changes, light).map_err(failed);
-        if let Some((span, effects)) = effects_of(reader, segment) {
-            effects.iter().try_for_each(&mut fold)?;
-            last = span.last_seq;
-        } else {
-            reader.each_record(std::slice::from_ref(segment), |at, record| {
-                last = record.seq;
-                let Record { seq, kind, stamp, effect, .. } = record;
-                if effect == Effect::None { Ok(()) } else { fold(&Light { seq, kind, stamp, at, effect }) }
-            })?;
-        }
-        sums = changes.sums_after(sums);
-        index.apply(&changes, last).map_err(failed)?;
-    }
-    let (walked, tally) = index.survey().map_err(failed)?;
-    let told = surveyed[ending.last].groups.last().map_or(sums, |(_, header)| header.sums);
-    if walked != sums.queue {
-        return Err(failed(IndexError::new("it does not keep what is put into it")));
-    }
-    if told != sums {
-        damage.push(Damage {
-            segment: surveyed[ending.last].segment,
-            offset: surveyed[ending.last].end,
-            what: "what the last group says of the index does not follow from the journal".into(),
-        });
-    }
-    Ok(Opened { index, sums, tally })
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::harness::{DEADLINE, open_fake, sell, sell_and_sign};
-use super::retain::{checkpoint_and_roll, keep_house, packing, retiring};
+use super::harness::{DEADLINE, bind, commit, open_fake, sell, sell_and_sign, signed};
+use super::retain::{checkpoint_and_roll, keep_house, packing, packs, retiring};
 use crate::store::disk::Disk;
 use crate::store::disk_fake::FakeDisk;
 use crate::store::journal::segment_name;
-use crate::store::pack::pack_name;
+use crate::store::pack::{PackHeader, pack_name};
 use crate::store::{OpenReport, Options, ReadError, Store};
 
 /// Why the store does not open: the exit code; `None`: it opens.
@@ -132,4 +132,91 @@ async fn a_block_that_cannot_be_read_in_an_old_finished_segment_does_not_stop_th
     }
     plain.spoil(&segment_name(needed));
     assert_eq!(refused(&plain, dir.path(), &options), Some(65), "a waiting sale is in it");
+}
+
+/// Where the parts of a compressed segment are.
+fn parts_of(disk: &Arc<FakeDisk>, segment: u32) -> PackHeader {
+    let mut block = vec![0; 4096];
+    disk.open(&pack_name(segment)).unwrap().read_at(&mut block, 0).unwrap();
+    PackHeader::decode(&block).unwrap()
+}
+
+/// A sale accepted in one compressed segment, whose body is not as it was written any more, and signed in the next. The
+/// index is there, with a mark of its own, and is not to be trusted.
+async fn finished_over_damage(dir: &Path, options: &Options) -> Arc<FakeDisk> {
+    let disk = Arc::new(FakeDisk::default());
+    let (store, _) = open_fake(&disk, dir, options, false).unwrap();
+    // The first segment has records that every start needs.
+    checkpoint_and_roll(&store).await;
+    let over = sell(&store, "over").await;
+    checkpoint_and_roll(&store).await;
+    commit(&store, vec![bind(over, 1)]).await.unwrap();
+    commit(&store, vec![signed(over, "SIGN")]).await.unwrap();
+    sell(&store, "waits").await;
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    keep_house(&store, options);
+    drop(store);
+    assert!(packs(&disk).contains(&2));
+    disk.tamper(&pack_name(2), |bytes| bytes[4096 + 100] ^= 1);
+    std::fs::write(dir.join("sled/original"), b"").unwrap();
+    std::fs::write(dir.join("sled.opening"), b"").unwrap();
+    disk
+}
+
+/// Whether an index that is kept, in its place or aside, is the one that was marked.
+fn original_is_kept(dir: &Path) -> bool {
+    let mut places = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+    places.any(|place| place.join("original").exists())
+}
+
+#[tokio::test]
+async fn an_index_is_made_anew_over_damage_in_the_body_of_a_finished_sale() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = packing();
+    let disk = finished_over_damage(dir.path(), &options).await;
+    let (store, report) =
+        open_fake(&disk, dir.path(), &options, false).expect("nothing unfinished is touched");
+    assert!(report.rebuilt.is_some() && report.damage.is_empty(), "{report:?}");
+    assert!(report.quarantined.is_some() && original_is_kept(dir.path()));
+    assert!(!dir.path().join("sled/original").exists());
+    assert_eq!((store.counts().waiting, store.series().next), (1, 2));
+    assert!(matches!(store.find("over"), Err(ReadError::Damaged(_))), "known, though it cannot be read");
+    assert!(!store.scrub_once().is_empty(), "told by the reading through");
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_made_anew_over_damage_is_kept_and_the_start_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = packing();
+    let disk = finished_over_damage(dir.path(), &options).await;
+    let table = usize::try_from(parts_of(&disk, 2).effects.offset).unwrap();
+    disk.tamper(&pack_name(2), |bytes| bytes[table + 1] ^= 1);
+    for start in 1..=3 {
+        assert_eq!(refused(&disk, dir.path(), &options), Some(65), "start {start}");
+        assert!(dir.path().join("sled/original").exists(), "start {start} took it away");
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_be_made_anew_over_a_damaged_segment_is_kept_and_the_start_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = packing();
+    let disk = Arc::new(FakeDisk::default());
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    // The first segment has records that every start needs.
+    checkpoint_and_roll(&store).await;
+    let over = sell(&store, "over").await;
+    checkpoint_and_roll(&store).await;
+    commit(&store, vec![bind(over, 1), signed(over, "SIGN")]).await.unwrap();
+    checkpoint_and_roll(&store).await;
+    drop(store);
+    disk.tamper(&segment_name(2), |bytes| bytes[4096 + 300] ^= 1);
+    std::fs::write(dir.path().join("sled/original"), b"").unwrap();
+    std::fs::write(dir.path().join("sled.opening"), b"").unwrap();
+    for start in 1..=3 {
+        assert_eq!(refused(&disk, dir.path(), &options), Some(65), "start {start}");
+        assert!(dir.path().join("sled/original").exists(), "start {start} took it away");
+    }
 }
