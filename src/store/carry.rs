@@ -6,7 +6,7 @@
 //! over; the CARRY then sets the state whole, so none goes back to an older one.
 
 use crate::queue::{Seq, Status};
-use crate::store::codec::{Put, Take, length_u32};
+use crate::store::codec::{Put, Take, length_u32, length_usize};
 use crate::store::effect::{status_code, status_from};
 use crate::store::entry::{Bound, Entry};
 use crate::store::record::{Located, Malformed, Stamp};
@@ -25,6 +25,18 @@ impl Part {
     pub(crate) const fn inside(self, carry: Located) -> Located {
         let end = carry.offset.saturating_add(carry.length);
         Located { offset: end.saturating_sub(self.back), length: self.length, crc: self.crc, ..carry }
+    }
+
+    /// Its bytes in the CARRY's body, their checksum checked.
+    pub(crate) fn bytes(self, body: &[u8]) -> Result<&[u8], Malformed> {
+        let begin = body.len().checked_sub(length_usize(self.back));
+        let end = begin.and_then(|begin| begin.checked_add(length_usize(self.length)));
+        let bytes = begin.zip(end).and_then(|(begin, end)| body.get(begin..end)).unwrap_or_default();
+        if crc32c::crc32c(bytes) == self.crc {
+            Ok(bytes)
+        } else {
+            Err(Malformed("a record that was taken along is not as it was"))
+        }
     }
 
     pub(crate) fn put(self, out: &mut Vec<u8>) {

@@ -56,7 +56,7 @@ impl AlertLog for JournalLedger {
 }
 
 impl Reader {
-    fn events(&self, after: Seq, most: usize) -> Result<EventPage, LedgerError> {
+    pub(super) fn events(&self, after: Seq, most: usize) -> Result<EventPage, LedgerError> {
         let mut cursor = Cursor::after(after);
         let mut page = EventPage { read_to: after, ..EventPage::default() };
         let records = match self.store.read_on(&mut cursor, Some(KINDS), most) {
@@ -119,11 +119,7 @@ impl Reader {
     /// The sale as the record `moved` left it, whatever has become of it since.
     fn sale_then(&self, document: Seq, moved: &Record) -> Result<Sale, LedgerError> {
         let gone = || LedgerError::Failed(format!("sale {document} is not kept any more"));
-        let record = match self.store.record(document).map_err(|error| read_failed(&error))? {
-            Some(record) => record,
-            // It was carried along from an old segment.
-            None => self.record(self.entry(document)?.at)?,
-        };
+        let record = self.sale_record(document)?.ok_or_else(gone)?;
         let (Effect::Document { key, content, .. }, Some(signature)) = (&record.effect, record.signature)
         else {
             return Err(gone());

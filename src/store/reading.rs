@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bodies::{self, OutcomeRead};
+use super::record::{Malformed, decode_record};
 use super::sale_body::{UnreadableBody, read_sale};
 use super::{Binding, Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
 use crate::fiscal::temporary_receipt_no;
@@ -107,31 +108,66 @@ impl Reader {
 
     /// The latest open refusals that came after KRA's last acceptance, oldest first.
     pub(super) fn latest_refusals(&self) -> Result<Vec<(Seq, Words)>, LedgerError> {
-        let place = |at: Located| (at.segment, at.offset);
         let accepted = match self.store.series().last.and_then(|last| last.document) {
-            Some(document) => self.outcome_place(document)?.map(place),
-            None => None,
+            Some(document) => self.decided_at(document)?,
+            None => 0,
         };
         let mut refusals = Vec::new();
         for document in self.store.rejected().into_iter().rev().take(REFUSALS) {
             let Some(entry) = self.store.entry(document).map_err(|error| read_failed(&error))? else {
                 continue;
             };
-            let (Some(at), Some(outcome)) = (entry.outcome, self.outcome(&entry)?) else { continue };
-            if accepted.is_none_or(|accepted| place(at) > accepted) {
-                refusals.push((place(at), document, outcome.words));
+            let Some(at) = entry.outcome else { continue };
+            let record = self.record(at)?;
+            let outcome =
+                bodies::read_outcome(&record.body).map_err(|error| body_failed(record.seq, &error))?;
+            // Not by their places: what is taken along from an old segment has a new one.
+            if record.seq > accepted {
+                refusals.push((record.seq, document, outcome.words));
             }
         }
-        refusals.sort_by_key(|(place, ..)| *place);
+        refusals.sort_by_key(|(seq, ..)| *seq);
         Ok(refusals.into_iter().map(|(_, document, words)| (document, words)).collect())
     }
 
-    /// Where the latest outcome of a document is, finished or not.
-    fn outcome_place(&self, document: Seq) -> Result<Option<Located>, LedgerError> {
-        let record = self.store.record(document).map_err(|error| read_failed(&error))?;
-        let Some(Effect::Document { key, .. }) = record.map(|record| record.effect) else { return Ok(None) };
+    /// The number of a document's latest outcome, finished or not; if it is not kept any more: of the last that is not.
+    fn decided_at(&self, document: Seq) -> Result<Seq, LedgerError> {
+        let gone = self.store.first_seq().saturating_sub(1);
+        let record = self.sale_record(document)?;
+        let Some(Effect::Document { key, .. }) = record.map(|record| record.effect) else { return Ok(gone) };
         let entry = self.store.find(&key).map_err(|error| read_failed(&error))?;
-        Ok(entry.and_then(|entry| entry.outcome))
+        let outcome = entry.filter(|entry| entry.seq == document).and_then(|entry| entry.outcome);
+        outcome.map_or(Ok(gone), |at| Ok(self.record(at)?.seq))
+    }
+
+    /// The record of a sale, wherever it is kept; `None`: it is not any more.
+    pub(super) fn sale_record(&self, document: Seq) -> Result<Option<Record>, LedgerError> {
+        if let Some(record) = self.store.record(document).map_err(|error| read_failed(&error))? {
+            return Ok(Some(record));
+        }
+        // It was taken along from an old segment; if it is finished since, only that record knows where to.
+        if let Some(entry) = self.store.entry(document).map_err(|error| read_failed(&error))? {
+            return self.record(entry.at).map(Some);
+        }
+        let mut before = None;
+        loop {
+            let carries = self.store.records_before(before, Some(Kind::Carry), PAGE);
+            let carries = carries.map_err(|error| read_failed(&error))?;
+            for carry in &carries {
+                if let Effect::Carried(carried) = &carry.effect
+                    && carried.document == document
+                {
+                    let sale = carried.sale.bytes(&carry.body).and_then(decode_record);
+                    return sale.map(Some).map_err(|Malformed(what)| {
+                        LedgerError::Failed(format!("record {}: {what}", carry.seq))
+                    });
+                }
+            }
+            match carries.last() {
+                Some(oldest) => before = Some(oldest.seq),
+                None => return Ok(None),
+            }
+        }
     }
 
     /// KRA's signature under this number, as our books have it. The last one is at hand; older ones are looked for in the

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::queue::Seq;
-use crate::store::codec::{length_u64, length_usize};
+use crate::store::codec::length_u64;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::effect::Effect;
 use crate::store::group::{AtBlock, Header, look, records};
@@ -362,12 +362,7 @@ impl Checker {
             _ => return Err("a CARRY that carries nothing"),
         };
         for part in parts.into_iter().flatten() {
-            let (back, length) = (length_usize(part.back), length_usize(part.length));
-            let begin = carry.body.len().checked_sub(back);
-            let bytes = begin.and_then(|begin| carry.body.get(begin..begin + length)).unwrap_or_default();
-            if crc32c::crc32c(bytes) != part.crc {
-                return Err("a record that was taken along is not as it was");
-            }
+            let bytes = part.bytes(&carry.body).map_err(|Malformed(what)| what)?;
             let original = decode_record(bytes).map_err(|Malformed(what)| what)?;
             let Record { kind, stamp, origin, effect, body, signature, .. } = &original;
             let document = Signer::document_bytes(*kind, stamp, origin, effect, body);

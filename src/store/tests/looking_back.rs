@@ -1,10 +1,18 @@
 //! What is looked for in the log's past: signatures by number, refusals, times that are sure.
 
-use super::harness::{bind, clock, commit, event, open, outcome, sale, sell, sell_and_sign, seq_of};
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::harness::{
+    DEADLINE, bind, clock, commit, event, open, open_fake, outcome, sale, sell, sell_and_sign, seq_of,
+};
+use super::retain::{checkpoint_and_roll, readable, retiring};
+use crate::gateway::ports::Happened;
 use crate::queue::drain::{NumberFate, Ruling};
 use crate::queue::{Seq, Status, Words};
+use crate::store::disk_fake::FakeDisk;
 use crate::store::reading::Reader;
-use crate::store::{Binding, Effect, Kind, LastAccepted, NewRecord, Stamp, Store, bodies};
+use crate::store::{Binding, Effect, Kind, LastAccepted, NewRecord, Options, Stamp, Store, bodies};
 
 fn reader(store: &Store) -> Reader {
     Reader { store: store.clone(), now: clock() }
@@ -102,4 +110,105 @@ async fn those_passed_over_are_passed_over() {
     assert_eq!(found(&[]), Some(first));
     assert_eq!(found(&[first]), Some(second));
     assert_eq!(found(&[first, second]), None);
+}
+
+/// Goes on until the oldest segment, where these are, is retired and they are taken along.
+fn take_along(store: &Store, options: &Options, documents: &[Seq]) {
+    let mut upkeep = store.upkeep(options);
+    let deadline = Instant::now() + DEADLINE;
+    while store.first_seq() <= *documents.last().unwrap() {
+        let done = upkeep.round();
+        assert!(Instant::now() < deadline, "{done:?}");
+    }
+}
+
+#[tokio::test]
+async fn refusals_that_were_taken_along_are_not_newer_than_the_acceptance_after_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let mut refused = Vec::new();
+    for number in 0..5 {
+        refused.push(refuse(&store, &format!("R{number}"), "921").await);
+    }
+    checkpoint_and_roll(&store).await;
+    checkpoint_and_roll(&store).await;
+    sell_and_sign(&store, "accepted").await;
+    checkpoint_and_roll(&store).await;
+    assert_eq!(reader(&store).latest_refusals().unwrap(), []);
+    take_along(&store, &options, &refused);
+    assert_eq!(reader(&store).latest_refusals().unwrap(), []);
+    // The acceptance goes too: what was taken along is older than all that is kept.
+    let accepted = store.find("accepted").unwrap().unwrap().seq;
+    for number in 0..3 {
+        checkpoint_and_roll(&store).await;
+        sell_and_sign(&store, &format!("S{number}")).await;
+    }
+    let last = store.series().last.unwrap().document.unwrap();
+    checkpoint_and_roll(&store).await;
+    checkpoint_and_roll(&store).await;
+    take_along(&store, &options, &[accepted]);
+    assert!(store.find("accepted").unwrap().is_none() && store.first_seq() <= last);
+    assert_eq!(reader(&store).latest_refusals().unwrap(), []);
+    let newest = refuse(&store, "newest", "922").await;
+    let found = reader(&store).latest_refusals().unwrap();
+    assert_eq!(found.iter().map(|(document, _)| *document).collect::<Vec<_>>(), [newest]);
+}
+
+#[tokio::test]
+async fn what_becomes_of_a_sale_that_was_taken_along_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let mut sold = Vec::new();
+    for key in ["signed", "settled"] {
+        sold.push(seq_of(&commit(&store, vec![readable(&store.signer(), key)]).await.unwrap()));
+    }
+    let [signed, settled] = sold[..] else { panic!("two were sold") };
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    let ruling = |status, number| Ruling {
+        status,
+        attempts: 1,
+        unsure_sends: 0,
+        number,
+        proof: None,
+        adopted: false,
+        accepted: false,
+        words: Words::default(),
+    };
+    let moved = |document, status, number, binding| NewRecord {
+        body: bodies::write_outcome(&ruling(status, number), None),
+        ..outcome(document, status, 0, binding)
+    };
+    let before = store.head().0;
+    let parked = moved(settled, Status::Parked, NumberFate::Kept, Binding::Keep);
+    commit(&store, vec![parked]).await.unwrap();
+    take_along(&store, &options, &sold);
+    let used = Binding::Used { sign: "SIGN".into() };
+    commit(&store, vec![bind(signed, 1)]).await.unwrap();
+    commit(&store, vec![moved(signed, Status::Signed, NumberFate::Used, used)]).await.unwrap();
+    commit(&store, vec![moved(settled, Status::Settled, NumberFate::Released, Binding::Release)])
+        .await
+        .unwrap();
+
+    let (mut told, mut after) = (Vec::new(), before);
+    while after < store.head().0 {
+        let page = reader(&store).events(after, 100).unwrap();
+        assert_eq!(page.lost, []);
+        for event in page.events {
+            let Happened::Sale(sale) = event.what else { continue };
+            told.push((sale.seq, sale.status, sale.invoice_no, sale.invoice.trader_ref.to_string()));
+        }
+        after = page.read_to;
+    }
+    let expected = [
+        (settled, Status::Parked, None, "settled".to_owned()),
+        (signed, Status::Signed, Some(1), "signed".to_owned()),
+        (settled, Status::Settled, None, "settled".to_owned()),
+    ];
+    assert_eq!(told, expected);
 }
