@@ -7,6 +7,7 @@ use crate::store::codec::length_u64;
 use crate::store::error::ReadError;
 use crate::store::group::{BLOCK, HEADER, Header, header_at};
 use crate::store::journal::{Journal, Segment, damaged, io_error};
+use crate::store::pack::CHUNK;
 use crate::store::record::{Kind, Located, Record};
 
 /// Bytes of the journal that one page may read, so that no reading holds its thread, or much memory, for long.
@@ -197,13 +198,16 @@ impl Journal {
         Ok(low)
     }
 
+    /// The first group's header from here on; what cannot be unpacked is passed over.
     fn first_header(&self, number: u32, from: u64, end: u64) -> Result<Option<(u64, Header)>, ReadError> {
         let mut at = from;
         while at < end {
-            if let Some(header) = self.header(number, at)? {
-                return Ok(Some((at, header)));
-            }
-            at += length_u64(BLOCK);
+            at = match self.header(number, at) {
+                Ok(Some(header)) => return Ok(Some((at, header))),
+                Ok(None) => at + length_u64(BLOCK),
+                Err(ReadError::Damaged(_)) => (at + 1).next_multiple_of(length_u64(CHUNK)),
+                Err(error) => return Err(error),
+            };
         }
         Ok(None)
     }

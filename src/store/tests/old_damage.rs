@@ -9,8 +9,8 @@ use super::retain::{checkpoint_and_roll, keep_house, packing, packs, retiring};
 use crate::store::disk::Disk;
 use crate::store::disk_fake::FakeDisk;
 use crate::store::journal::segment_name;
-use crate::store::pack::{PackHeader, pack_name};
-use crate::store::{OpenReport, Options, ReadError, Store};
+use crate::store::pack::{CHUNK, PackHeader, pack_name};
+use crate::store::{Cursor, OpenReport, Options, ReadError, Store};
 
 /// Why the store does not open: the exit code; `None`: it opens.
 fn refused(disk: &Arc<FakeDisk>, dir: &Path, options: &Options) -> Option<u8> {
@@ -218,5 +218,51 @@ async fn an_index_that_cannot_be_made_anew_over_a_damaged_segment_is_kept_and_th
     for start in 1..=3 {
         assert_eq!(refused(&disk, dir.path(), &options), Some(65), "start {start}");
         assert!(dir.path().join("sled/original").exists(), "start {start} took it away");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_gets_past_damage_in_a_compressed_segment() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = Options { segment_size: 512 << 10, ..packing() };
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    checkpoint_and_roll(&store).await;
+    for number in 0..12 {
+        sell_five(&store, &format!("S{number}-")).await;
+    }
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    let all = store.records_after(None, None, usize::MAX).unwrap();
+    drop(store);
+    let plain = disk.fork();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    keep_house(&store, &options);
+    drop(store);
+    let chunk = usize::try_from(parts_of(&disk, 2).span.end).unwrap() / CHUNK / 2;
+    assert!(chunk > 0, "damage in the middle");
+    plain.tamper(&segment_name(2), |bytes| bytes[chunk * CHUNK..][..CHUNK].fill(0));
+    disk.tamper(&pack_name(2), |bytes| {
+        let at = 4096 + (bytes.len() - 4096) / 2;
+        bytes[at] ^= 1;
+    });
+    for disk in [plain, disk] {
+        let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+        let (mut cursor, mut read, mut skips) = (Cursor::after(0), Vec::new(), 0);
+        while cursor.read_to() < all.last().unwrap().seq {
+            match store.read_on(&mut cursor, None, 50) {
+                Ok(mut page) => read.append(&mut page),
+                Err(error) => {
+                    skips += 1;
+                    assert!(skips < 200, "stuck at {cursor:?}: {error}");
+                    assert!(store.skip_damage(&mut cursor).unwrap());
+                }
+            }
+        }
+        read.retain(|record| record.seq <= all.last().unwrap().seq);
+        let lost = all.len() - read.len();
+        assert!(skips > 0 && (1..=60).contains(&lost), "{skips} times, {lost} of {} lost", all.len());
+        assert!(read.iter().all(|record| *record == all[usize::try_from(record.seq).unwrap() - 1]));
     }
 }
