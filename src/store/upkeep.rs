@@ -196,6 +196,7 @@ impl Upkeep {
         // Asked before the segment is looked through: a document that finishes meanwhile would be in neither.
         let needed = self.shared.needed_segments().iter().any(|needed| *needed <= segment);
         let leaving = self.leaving(segment)?;
+        let accepted_by = leaving.accepted_by.map_or(accepted_by, |latest| latest.max(accepted_by));
         let ages = Ages { accepted_by, signed_by: leaving.signed_by };
         self.youngest.insert(segment, ages.youngest());
         if !ages.is_over(retention, present) {
@@ -280,14 +281,17 @@ impl Upkeep {
     /// Who leaves the index with the segment, and KRA's latest time among them.
     fn leaving(&self, segment: u32) -> Result<Leaving, ReadError> {
         let mut keys = Vec::new();
-        let mut first = None;
+        let (mut first, mut accepted_by) = (None, None);
         self.shared.journal.each_record(segment, |record| {
             first.get_or_insert(record.seq);
+            if record.stamp.synchronised {
+                accepted_by = accepted_by.max(Some(record.stamp.wall_ms));
+            }
             keys.extend(key_of(&record.effect).map(str::to_owned));
             Ok(())
         })?;
-        let mut leaving =
-            Leaving { first: first.unwrap_or_default(), documents: Vec::new(), signed_by: None };
+        let first = first.unwrap_or_default();
+        let mut leaving = Leaving { first, documents: Vec::new(), accepted_by, signed_by: None };
         for key in keys {
             // Unfinished ones are taken along; one that finished after it was taken along stays.
             let Some(Leaver { value, outcome }) = self.shared.leaver(&key, segment)? else { continue };
@@ -315,6 +319,9 @@ struct Leaving {
     first: Seq,
     /// Key and value in `by_key`.
     documents: Vec<(String, Vec<u8>)>,
+    /// The latest time that a synchronised clock said in it: one segment begun by a wrong clock makes nothing older.
+    accepted_by: Option<i64>,
+    /// KRA's latest time.
     signed_by: Option<i64>,
 }
 

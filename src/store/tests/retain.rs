@@ -502,6 +502,37 @@ async fn nothing_younger_than_the_retention_goes_and_no_clock_gone_wrong_takes_m
     assert!(verify_on(&disk, dir.path(), None, &mut |_| {}).is_ok());
 }
 
+static STRAYING: AtomicI64 = AtomicI64::new(NOW);
+
+#[tokio::test]
+async fn a_segment_begun_by_a_clock_synchronised_with_something_wrong_makes_nothing_older() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let five_years = 1830 * DAY;
+    let options = Options {
+        clock: || Stamp { wall_ms: STRAYING.load(Ordering::SeqCst), ..clock() },
+        proof_time: |body| (body == b"KRA").then_some(NOW),
+        retention: Some(Duration::from_secs(1830 * 86_400)),
+        ..packing()
+    };
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    // Nothing of KRA's says how old it is.
+    let young = sell(&store, "young").await;
+    commit(&store, vec![outcome(young, Status::Settled, 0, Binding::Keep)]).await.unwrap();
+    STRAYING.store(NOW - five_years - DAY, Ordering::SeqCst);
+    checkpoint_and_roll(&store).await;
+    STRAYING.store(NOW, Ordering::SeqCst);
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    let now = sell(&store, "now").await;
+    commit(&store, vec![bind(now, 1)]).await.unwrap();
+    commit(&store, vec![NewRecord { body: b"KRA".to_vec(), ..signed(now, "SIGN") }]).await.unwrap();
+    keep_house(&store, &options);
+    assert_eq!(store.first_seq(), 1);
+    assert!(store.find("young").unwrap().is_some());
+}
+
 #[tokio::test]
 async fn one_segment_an_hour() {
     let dir = tempfile::tempdir().unwrap();
