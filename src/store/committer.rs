@@ -232,6 +232,7 @@ impl Committer {
                         self.mend_index(&error)?;
                         continue;
                     }
+                    Err(ReadError::Stopping) => Considered::Refused(CommitError::Stopping),
                     Err(error) => Considered::Refused(CommitError::Unreadable(error)),
                 };
                 if matches!(considered, Considered::Take(_))

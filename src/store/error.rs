@@ -207,4 +207,7 @@ pub enum ReadError {
         /// The system's word.
         what: String,
     },
+    /// The store is being closed before its keys were checked: whether it knows this one cannot be said any more.
+    #[error("the store is being closed")]
+    Stopping,
 }

@@ -337,7 +337,10 @@ pub(super) fn age(then: &Stamp, now: &Stamp) -> Duration {
 }
 
 pub(super) fn read_failed(error: &ReadError) -> LedgerError {
-    LedgerError::Failed(error.to_string())
+    match error {
+        ReadError::Stopping => LedgerError::Stopping,
+        error => LedgerError::Failed(error.to_string()),
+    }
 }
 
 pub(super) fn body_failed(seq: Seq, error: &UnreadableBody) -> LedgerError {

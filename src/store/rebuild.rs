@@ -91,13 +91,15 @@ impl Unmade {
     fn told(self, path: &Path, reader: &Reader<'_>) -> OpenError {
         match self {
             Self::Index(error) => index_failed(path, error),
-            Self::Journal(ReadError::Index(what)) => index_failed(path, IndexError::new(what)),
             Self::Journal(ReadError::Damaged(damage)) => reader.damaged(damage),
             Self::Journal(ReadError::Io { segment, what }) => OpenError::Io {
                 step: "reading the journal",
                 path: reader.dir.join(segment_name(segment)),
                 source: io::Error::other(what),
             },
+            Self::Journal(error @ (ReadError::Index(_) | ReadError::Stopping)) => {
+                index_failed(path, IndexError::new(error.to_string()))
+            }
         }
     }
 }

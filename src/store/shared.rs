@@ -79,6 +79,8 @@ struct Check {
     running: bool,
     /// The keys in segments that are not compressed, once they are known: hashes, sorted.
     plain: Option<Vec<u64>>,
+    /// It ended early, because the store is being closed: a key that is not found may be known all the same.
+    unsure: bool,
     stop: bool,
 }
 
@@ -161,20 +163,23 @@ impl Shared {
             return Ok(None);
         }
         let over = self.keys.done.wait_while(self.check(), |check| check.running);
-        drop(over.unwrap_or_else(PoisonError::into_inner));
-        self.complete(self.index.with(|index| index.find(key)))
+        let unsure = over.unwrap_or_else(PoisonError::into_inner).unsure;
+        match self.index.with(|index| index.find(key)) {
+            Ok(None) if unsure => Err(ReadError::Stopping),
+            found => self.complete(found),
+        }
     }
 
     /// While `by_key` is being checked: whether the journal may have a document with this key. Waits until that can be
     /// said, or the check is over.
     fn journal_may_hold(&self, key: &str) -> bool {
         let check = self.check();
-        if !check.running {
+        if !check.running && !check.unsure {
             return false;
         }
-        let unsure = self.keys.done.wait_while(check, |check| check.running && check.plain.is_none());
-        let check = unsure.unwrap_or_else(PoisonError::into_inner);
-        if !check.running {
+        let waited = self.keys.done.wait_while(check, |check| check.running && check.plain.is_none());
+        let check = waited.unwrap_or_else(PoisonError::into_inner);
+        if !check.running && !check.unsure {
             // It is over: the tree is asked once more, which may be condemned now.
             return true;
         }
@@ -345,8 +350,10 @@ impl Shared {
         if expected > FEW_KEYS {
             self.know_keys();
         }
+        let mut unsure = false;
         let good = loop {
             if self.check().stop {
+                unsure = true;
                 break true;
             }
             let walked = self.index.with(|index| {
@@ -365,7 +372,10 @@ impl Shared {
             }
         };
         let mut check = self.check();
-        (check.running, check.plain) = (false, None);
+        (check.running, check.unsure) = (false, unsure);
+        if !unsure {
+            check.plain = None;
+        }
         drop(check);
         self.keys.done.notify_all();
         good

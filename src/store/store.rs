@@ -345,6 +345,13 @@ impl Store {
         self.shared().check_keys(0);
     }
 
+    /// The store is being closed before the check has come to its end.
+    #[cfg(test)]
+    pub(crate) fn stop_check_of_keys(&self) {
+        self.shared().stop_check();
+        self.shared().check_keys(0);
+    }
+
     /// The index loses a key.
     #[cfg(test)]
     pub(crate) fn forget_key(&self, key: &str) {

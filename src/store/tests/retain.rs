@@ -425,6 +425,33 @@ async fn a_new_sale_does_not_wait_for_the_check_of_the_keys() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_index_lost_is_not_new_while_the_store_stops() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = packing();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    for number in 0..5 {
+        sell_and_sign(&store, &format!("S{number}")).await;
+    }
+    let _ = store.find("a key that nobody has");
+    store.begin_check_of_keys();
+    store.forget_key("S3");
+    let asked = {
+        let store = store.clone();
+        std::thread::spawn(move || store.find("S3"))
+    };
+    std::thread::sleep(Duration::from_millis(30));
+    store.stop_check_of_keys();
+    assert_eq!(asked.join().unwrap(), Err(ReadError::Stopping));
+    // What comes now is not told apart any better; what is surely new is.
+    assert_eq!(store.find("S3"), Err(ReadError::Stopping));
+    let again = commit(&store, vec![sale(&store.signer(), "S3", 900)]).await;
+    assert_eq!(again, Err(CommitError::Stopping));
+    assert_eq!(store.find("surely new"), Ok(None));
+    assert!(store.find("S2").unwrap().is_some());
+}
+
+#[tokio::test]
 async fn the_index_is_made_smaller_and_a_crash_in_between_is_as_if_nothing_had_been() {
     let dir = tempfile::tempdir().unwrap();
     let small = Options { compact_above: 0, ..options() };
