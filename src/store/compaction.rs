@@ -14,7 +14,7 @@ use crate::store::journal::Journal;
 use crate::store::keys::sync_directory;
 use crate::store::options::{OpenReport, Options, Progress};
 use crate::store::quarantine::{index_path, lower_marker, marker_path, new_path, raise_marker};
-use crate::store::rebuild::{build, move_in};
+use crate::store::rebuild::{Tables, build, move_in};
 use crate::store::recovery::io_at;
 use crate::store::reindex::Opened;
 use crate::store::replay::Reader;
@@ -61,7 +61,7 @@ pub(crate) fn compact(
     }
     let new = new_path(dir);
     let mut damage = Vec::new();
-    let built = match build(&new, reader, journal, &mut damage, progress) {
+    let built = match build(&new, (reader, journal), Tables::Believed, &mut damage, progress) {
         Ok(built) if damage.is_empty() && built.sums == opened.sums => built,
         Ok(_) => return keep(&new, opened, "the journal says something else"),
         Err(error) => return keep(&new, opened, &error.to_string()),

@@ -193,19 +193,29 @@ impl Pack {
 
     /// What its records do to the index, in order; those that do nothing are left out.
     pub(crate) fn effects(&self) -> io::Result<Vec<Light>> {
+        let bytes = self.effect_bytes()?;
+        decode_effects(&bytes, self.header.span.segment).map_err(|Malformed(what)| damaged(what))
+    }
+
+    /// The table of effects.
+    pub(crate) fn effect_bytes(&self) -> io::Result<Vec<u8>> {
         let table = &self.header.effects;
         if table.unpacked > EFFECTS_MAX {
             return Err(damaged("its table of effects is too long"));
         }
         let packed = read_table(&*self.file, table)?;
-        let bytes = zstd::bulk::decompress(&packed, length_usize(table.unpacked))?;
-        decode_effects(&bytes, self.header.span.segment).map_err(|Malformed(what)| damaged(what))
+        zstd::bulk::decompress(&packed, length_usize(table.unpacked))
+    }
+
+    /// The table of keys.
+    pub(crate) fn key_bytes(&self) -> io::Result<Vec<u8>> {
+        read_table(&*self.file, &self.header.keys)
     }
 
     /// Whether a document with this key may have been accepted in it: false is certain, true is as good as certain.
     pub(crate) fn may_hold(&self, key: &str) -> io::Result<bool> {
         let wanted = key_hash(key);
-        let bytes = read_table(&*self.file, &self.header.keys)?;
+        let bytes = self.key_bytes()?;
         let (mut low, mut high) = (0, bytes.len() / KEY_ENTRY);
         while low < high {
             let middle = low + (high - low) / 2;
@@ -222,7 +232,7 @@ impl Pack {
     /// Checks the tables, which reading the segment through does not touch.
     pub(crate) fn check_tables(&self) -> io::Result<()> {
         self.effects()?;
-        read_table(&*self.file, &self.header.keys).map(|_| ())
+        self.key_bytes().map(|_| ())
     }
 
     /// Unpacks a chunk into `out`.

@@ -83,7 +83,7 @@ fn make(
     groups: &[(u64, Header)],
 ) -> io::Result<Packed> {
     let mut out = Out { file: disk.create(name)?, at: length_u64(BLOCK), waiting: Vec::new() };
-    let end = groups.last().map_or(0, |(at, header)| at + length_u64(header.padded()));
+    let end = end_of(groups);
     let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
 
     let mut chunk_table = Vec::new();
@@ -109,11 +109,22 @@ fn make(
     let keys = out.table(&read.keys, read.keys.len())?;
     out.flush(true)?;
 
-    let (first, last) = match (groups.first(), groups.last()) {
-        (Some((_, first)), Some((_, last))) => (first, last),
-        _ => return Err(io::Error::other("a segment without groups")),
+    let span = span_of(journal, segment, groups, read.head)?;
+    out.file.write_at(&PackHeader { span, chunks, effects, keys }.encode(), 0)?;
+    out.file.sync_data()?;
+    Ok(Packed { before: end, after: out.file.length()?, span })
+}
+
+fn end_of(groups: &[(u64, Header)]) -> u64 {
+    groups.last().map_or(0, |(at, header)| at + length_u64(header.padded()))
+}
+
+/// What a segment with these groups holds; `head`: the hash of its last record.
+fn span_of(journal: &[u8; 16], segment: u32, groups: &[(u64, Header)], head: [u8; 32]) -> io::Result<Span> {
+    let (Some((_, first)), Some((_, last))) = (groups.first(), groups.last()) else {
+        return Err(io::Error::other("a segment without groups"));
     };
-    let span = Span {
+    Ok(Span {
         journal: *journal,
         segment,
         first_seq: first.first_seq,
@@ -121,12 +132,9 @@ fn make(
         first_group: first.number,
         last_group: last.number,
         previous: first.previous,
-        head: read.head,
-        end,
-    };
-    out.file.write_at(&PackHeader { span, chunks, effects, keys }.encode(), 0)?;
-    out.file.sync_data()?;
-    Ok(Packed { before: end, after: out.file.length()?, span })
+        head,
+        end: end_of(groups),
+    })
 }
 
 /// What the tables need of the records.
@@ -165,6 +173,27 @@ fn read_records(plain: &dyn DiskFile, segment: u32, groups: &[(u64, Header)]) ->
     hashes.sort_unstable();
     hashes.into_iter().for_each(|hash| read.keys.put_u64(hash));
     Ok(read)
+}
+
+/// Whether a compressed segment says of its records what they say; `InvalidData`: it does not, or it is damaged. Its own
+/// checksums tell what went bad by itself, not what was put there by somebody.
+pub(crate) fn check_against_records(pack: &Pack) -> io::Result<()> {
+    let span = pack.span();
+    let groups = walk_groups(pack, span.end, &span.journal, false)?;
+    let read = read_records(pack, span.segment, &groups)?;
+    let differs = |what: &str| {
+        Err(io::Error::new(io::ErrorKind::InvalidData, format!("its {what} is not what its records say")))
+    };
+    if span_of(&span.journal, span.segment, &groups, read.head)? != *span {
+        return differs("header");
+    }
+    if pack.effect_bytes()? != read.effects {
+        return differs("table of effects");
+    }
+    if pack.key_bytes()? != read.keys {
+        return differs("table of keys");
+    }
+    Ok(())
 }
 
 /// What was compressed must come back as it was, before the original goes.

@@ -35,19 +35,27 @@ pub(crate) fn rebuild(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, OpenError> {
     let new = new_path(dir);
-    let built = build(&new, reader, journal, &mut report.damage, progress).and_then(|built| {
+    let remove = || {
+        // Best effort: the next start removes it too.
+        let _ = fs::remove_dir_all(&new);
+    };
+    let mut damage = Vec::new();
+    let mut built = build(&new, (reader, journal), Tables::Believed, &mut damage, progress);
+    if built.is_ok() && !damage.is_empty() {
+        tracing::warn!("what compressed segments say of themselves does not add up: all records are read");
+        damage.clear();
+        // Closed before its files go.
+        drop(built);
+        remove();
+        built = build(&new, (reader, journal), Tables::MadeAnew, &mut damage, progress);
+    }
+    let built = built.and_then(|built| {
         // Or all of it would have to be done again after a power cut.
         flush_and_sync(&built.index).map_err(|error| index_failed(&new, error))?;
         Ok(built)
     });
-    let built = match built {
-        Ok(built) => built,
-        Err(error) => {
-            // Best effort: the next start removes it too.
-            let _ = fs::remove_dir_all(&new);
-            return Err(error);
-        }
-    };
+    let built = built.inspect_err(|_| remove())?;
+    report.damage.append(&mut damage);
     move_in(dir, built, &reader.id, || {
         let moving = io_at("moving the old index aside", dir);
         report.quarantined = quarantine(dir, (options.clock)().wall_ms).map_err(moving)?;
@@ -115,12 +123,21 @@ fn index_failed(path: &Path, error: IndexError) -> OpenError {
     }
 }
 
+/// Whether a compressed segment's own table of what its records do is taken for that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tables {
+    /// No body is read: fast.
+    Believed,
+    /// The records are read.
+    MadeAnew,
+}
+
 /// Makes an index in `path` from the whole journal; what the journal says of the index and does not follow from it goes
 /// into `damage`.
 pub(crate) fn build(
     path: &Path,
-    reader: &Reader<'_>,
-    journal: &Journal,
+    (reader, journal): (&Reader<'_>, &Journal),
+    tables: Tables,
     damage: &mut Vec<Damage>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Opened, OpenError> {
@@ -144,7 +161,7 @@ pub(crate) fn build(
         let mut last: Seq = 0;
         // A RETIRE is about documents that are not here: their records are gone.
         let mut fold = |light: &Light| fold_light(&index, &complete, &mut changes, light).map_err(failed);
-        let table = effects_of(reader, segment);
+        let table = (tables == Tables::Believed).then(|| effects_of(reader, segment)).flatten();
         if let Some((span, effects)) = &table {
             effects.iter().try_for_each(&mut fold)?;
             last = span.last_seq;

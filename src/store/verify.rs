@@ -11,6 +11,7 @@ use crate::store::group::{AtBlock, Header, look, records};
 use crate::store::journal::{list_segments, open_pack, read_segment, segment_name};
 use crate::store::keys::{Signer, checkpoint_bytes, retire_bytes, signature_holds};
 use crate::store::options::{Cut, Damage, Progress, Step};
+use crate::store::packing::check_against_records;
 use crate::store::record::{Kind, Malformed, Record, decode_record};
 use crate::store::scan::{Surveyed, survey};
 use crate::store::standing::{Base, Checkpoint, Genesis, Standing};
@@ -177,7 +178,7 @@ fn walk_on(
         let pack = open_pack(disk, *segment).ok().flatten();
         found.segment(&buffer, (&surveyed, pack.is_some()), up_to, each)?;
         if let (Some(pack), true) = (pack, found.number.is_some()) {
-            pack.check_tables().map_err(|error| found.bad(*segment, 0, &error.to_string()))?;
+            check_against_records(&pack).map_err(|error| found.bad(*segment, 0, &error.to_string()))?;
         }
         if !done(found) {
             tail = found.tail(&surveyed)?;

@@ -4,13 +4,17 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::harness::{DEADLINE, bind, commit, open_fake, sell, sell_and_sign, signed};
+use super::harness::{
+    DEADLINE, bind, check_index_against_journal, commit, open_fake, sale, sell, sell_and_sign, signed,
+};
 use super::retain::{checkpoint_and_roll, keep_house, packing, packs, retiring};
+use crate::store::codec::length_u64;
 use crate::store::disk::Disk;
 use crate::store::disk_fake::FakeDisk;
 use crate::store::journal::segment_name;
-use crate::store::pack::{CHUNK, PackHeader, pack_name};
-use crate::store::{Cursor, OpenReport, Options, ReadError, Store};
+use crate::store::pack::{CHUNK, PackHeader, Table, pack_name, table_of};
+use crate::store::verify::verify_on;
+use crate::store::{Committed, Cursor, OpenReport, Options, ReadError, Store, VerifyError};
 
 /// Why the store does not open: the exit code; `None`: it opens.
 fn refused(disk: &Arc<FakeDisk>, dir: &Path, options: &Options) -> Option<u8> {
@@ -265,4 +269,58 @@ async fn a_reader_gets_past_damage_in_a_compressed_segment() {
         assert!(skips > 0 && (1..=60).contains(&lost), "{skips} times, {lost} of {} lost", all.len());
         assert!(read.iter().all(|record| *record == all[usize::try_from(record.seq).unwrap() - 1]));
     }
+}
+
+/// Changes what a compressed segment says of its records, with checksums that hold; `add` puts a table behind the others.
+fn say_otherwise(
+    disk: &Arc<FakeDisk>,
+    segment: u32,
+    change: impl FnOnce(&mut PackHeader, &mut dyn FnMut(&[u8], usize) -> Table),
+) {
+    let mut header = parts_of(disk, segment);
+    disk.tamper(&pack_name(segment), |bytes| {
+        change(&mut header, &mut |packed, unpacked| {
+            let table = table_of(length_u64(bytes.len()), packed, unpacked);
+            bytes.extend_from_slice(packed);
+            table
+        });
+        bytes[..4096].copy_from_slice(&header.encode());
+    });
+}
+
+#[tokio::test]
+async fn a_table_of_a_compressed_segment_that_says_something_else_than_its_records_is_found_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = packing();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    sell_five(&store, "S").await;
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    keep_house(&store, &options);
+    drop(store);
+    verify_on(&disk, dir.path(), None, &mut |_| {}).unwrap();
+    let found_out = |disk: &Arc<FakeDisk>, wrong: &str| match verify_on(disk, dir.path(), None, &mut |_| {}) {
+        Err(VerifyError::Bad { damage, .. }) => {
+            assert!(damage.segment == 1 && damage.what.contains(wrong), "{wrong}: {damage}");
+        }
+        other => panic!("{wrong}: {other:?}"),
+    };
+    let header = disk.fork();
+    say_otherwise(&header, 1, |header, _| header.span.head[0] ^= 1);
+    found_out(&header, "header");
+    let keys = disk.fork();
+    say_otherwise(&keys, 1, |header, add| header.keys = add(&[], 0));
+    found_out(&keys, "table of keys");
+    let nothing = zstd::bulk::compress(&[], 3).unwrap();
+    say_otherwise(&disk, 1, |header, add| header.effects = add(&nothing, 0));
+    found_out(&disk, "table of effects");
+
+    std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    let (store, report) = open_fake(&disk, dir.path(), &options, false).expect("the records are whole");
+    assert!(report.rebuilt.is_some() && report.damage.is_empty(), "{report:?}");
+    check_index_against_journal(&store);
+    let again = commit(&store, vec![sale(&store.signer(), "S1", 900)]).await.unwrap();
+    assert!(matches!(again[..], [Committed::Known(_)]), "{again:?}");
 }
