@@ -121,7 +121,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             }
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
-            let abortable = matches!(action, Action::Connect | Action::LookUp(..) | Action::Probe);
+            let abortable = action.may_be_broken_off();
             let interruptible =
                 (abortable && drain.can_wait(&action)) || matches!(action, Action::WaitUntil(_));
             let sending = matches!(action, Action::Send(..));
@@ -194,6 +194,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     self.progress.contact(self.clock.wall_ms());
                 }
                 Event::LookedUp(self.compare(looked_up, compared).await?)
+            }
+            Action::LookUpInList(number, document) => {
+                let about = self.asked_about(number, Some(document)).await?;
+                let sent_as = self.ledger.bound(document).await?.sent_as;
+                let since = sent_as.confirmed_at.plus_seconds(-LISTED_BEFORE).unwrap_or(sent_as.confirmed_at);
+                let looked_up = self.authority.look_up_in_list((number, since), device, key, &about).await;
+                Event::LookedUp(self.compare(looked_up, Some(document)).await?)
             }
             Action::Probe => {
                 let probed = self.authority.probe(device, Some(key)).await;
@@ -383,6 +390,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         self.ledger.record(document, &ruling, None).await
     }
 }
+
+/// KRA's list of sales is asked for from so many seconds before a sale was made: its clock and ours may differ so much
+/// (delivery rules, section 10).
+const LISTED_BEFORE: i64 = 600;
 
 /// What happened, for a person who looks; conditions that last are alerts, and told there.
 fn tell(drain: &Drain, could_look_up: bool, doubted: bool) {

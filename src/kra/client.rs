@@ -50,6 +50,31 @@ struct Kept {
 }
 
 impl Client {
+    /// Asks for what is in KRA's books, on a connection of its own.
+    async fn ask_books(&self, call: &Call<'_>, read: impl FnOnce(&Answer<'_>) -> LookedUp) -> LookedUp {
+        let began = Began::now();
+        match self.ask(call, self.limits()).await {
+            Ok(received) => {
+                let looked_up = read(&answer(&received));
+                let outcome = match looked_up {
+                    LookedUp::Absent => "absent",
+                    LookedUp::Busy(_) => "busy",
+                    LookedUp::Refused(_) => "refused",
+                    LookedUp::Failed(_) => "failed",
+                    LookedUp::Found(_) => "found",
+                    LookedUp::Missing(_) => "missing",
+                };
+                self.tell(call, began, Seen::answer(&received), outcome);
+                looked_up
+            }
+            Err(asked) => {
+                let words = asked.into_words();
+                self.tell(call, began, Seen::trouble(&words.message), "failed");
+                LookedUp::Failed(words)
+            }
+        }
+    }
+
     /// A client that tells `observer` of every exchange. Opens nothing.
     ///
     /// # Errors
@@ -275,27 +300,20 @@ impl Authority for Client {
         let question = invoice_details::encode(self.settings.format, device, invoice_no);
         let about = About { invoice_no: Some(invoice_no), ..about.clone() };
         let call = Call::filled(&question, device, key, &about);
-        let began = Began::now();
-        match self.ask(&call, self.limits()).await {
-            Ok(received) => {
-                let looked_up = invoice_details::read(invoice_no, &answer(&received));
-                let outcome = match looked_up {
-                    LookedUp::Absent => "absent",
-                    LookedUp::Busy(_) => "busy",
-                    LookedUp::Refused(_) => "refused",
-                    LookedUp::Failed(_) => "failed",
-                    LookedUp::Found(_) => "found",
-                    LookedUp::Missing(_) => "missing",
-                };
-                self.tell(&call, began, Seen::answer(&received), outcome);
-                looked_up
-            }
-            Err(asked) => {
-                let words = asked.into_words();
-                self.tell(&call, began, Seen::trouble(&words.message), "failed");
-                LookedUp::Failed(words)
-            }
-        }
+        self.ask_books(&call, |answer| invoice_details::read(invoice_no, answer)).await
+    }
+
+    async fn look_up_in_list(
+        &self,
+        (invoice_no, since): (u64, KraDateTime),
+        device: &DeviceIdentity,
+        key: &CmcKey,
+        about: &About,
+    ) -> LookedUp {
+        let question = invoice_details::encode_list(self.settings.format, device, since);
+        let about = About { invoice_no: Some(invoice_no), ..about.clone() };
+        let call = Call::filled(&question, device, key, &about);
+        self.ask_books(&call, |answer| invoice_details::read_list(invoice_no, answer)).await
     }
 
     async fn probe(&self, device: &DeviceIdentity, key: Option<&CmcKey>) -> Probed {

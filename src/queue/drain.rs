@@ -57,7 +57,8 @@ enum Series {
 enum Doing {
     AskingAboutDoubt,
     AskingAboutSeries,
-    AskingForProof(Seq),
+    AskingForProof(Seq, u64),
+    AskingListForProof(Seq),
     Binding(Waiting, u64),
     Connecting(Waiting),
     Counting(Box<Counting>),
@@ -244,9 +245,13 @@ impl Drain {
                 self.doing = Doing::Connecting(waiting);
                 Action::Connect
             }
-            (Event::LookedUp(look_up), Doing::AskingForProof(document)) => {
-                self.proof_answered(now, document, look_up, view, dice)
+            (Event::LookedUp(LookUp::Missing(_)), Doing::AskingForProof(document, number)) => {
+                self.ask_list_for_proof(document, number)
             }
+            (
+                Event::LookedUp(look_up),
+                Doing::AskingForProof(document, _) | Doing::AskingListForProof(document),
+            ) => self.proof_answered(now, document, look_up, view, dice),
             (Event::LookedUp(look_up), doing @ (Doing::AskingAboutDoubt | Doing::AskingAboutSeries)) => {
                 match self.look_up_came_through(now, look_up, dice) {
                     None => self.rest(now, view),

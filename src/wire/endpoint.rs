@@ -25,7 +25,7 @@ struct Endpoint {
     method: Method,
 }
 
-const ENDPOINTS: [Endpoint; 5] = [
+const ENDPOINTS: [Endpoint; 6] = [
     Endpoint {
         function: Function::SaveTrnsSalesOsdc,
         name: "saveTrnsSalesOsdc",
@@ -65,6 +65,14 @@ const ENDPOINTS: [Endpoint; 5] = [
         json: None,
         xml: Some("/selectOsdcStatus"),
         method: Method::Get,
+    },
+    Endpoint {
+        function: Function::SelectTrnsSalesList,
+        name: "selectTrnsSalesList",
+        root: "TrnsSalesReq",
+        json: Some("/selectTrnsSalesList"),
+        xml: Some("/selectTrnsSalesList"),
+        method: Method::Post,
     },
 ];
 

@@ -18,6 +18,8 @@ pub enum Function {
     SelectNoticeList,
     /// `selectOsdcStatus` (xml only).
     SelectOsdcStatus,
+    /// `selectTrnsSalesList`.
+    SelectTrnsSalesList,
 }
 
 /// How a body is written.

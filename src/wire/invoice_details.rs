@@ -1,6 +1,7 @@
-//! `selectInvoiceDetails`: what KRA's books hold under a number. The one call that makes a lost answer recoverable.
+//! `selectInvoiceDetails`: what KRA's books hold under a number. The one call that makes a lost answer recoverable. And
+//! `selectTrnsSalesList`, where a server without it may still show the proof of a sale that it has (delivery rules, 3).
 
-use crate::fiscal::DeviceIdentity;
+use crate::fiscal::{DeviceIdentity, KraDateTime};
 use crate::queue::{FoundInvoice, FoundLine, LookedUp, Verdict, Words};
 
 use super::body::Body;
@@ -14,28 +15,20 @@ pub fn encode(format: Format, device: &DeviceIdentity, invoice_no: u64) -> Froze
     Body::frozen(Function::SelectInvoiceDetails, format, device, |body| body.number("invcNo", invoice_no))
 }
 
+/// The question for all that KRA received of this device after a moment.
+pub fn encode_list(format: Format, device: &DeviceIdentity, since: KraDateTime) -> FrozenRequest {
+    Body::frozen(Function::SelectTrnsSalesList, format, device, |body| {
+        body.text("lastReqDt", &since.to_string());
+    })
+}
+
 /// Reads the answer to the question for `asked`. Only a plain "no search result" (001) counts as absent: it lets the
 /// same bytes be sent again.
 pub fn read(asked: u64, answer: &Answer<'_>) -> LookedUp {
-    let tree = Tree::read(answer.body);
-    let opened = tree.as_ref().ok().and_then(Envelope::open);
-    let Some(envelope) = opened else {
-        let why = match &tree {
-            Ok(_) => "it has no resultCd".to_owned(),
-            Err(fault) => fault.to_string(),
-        };
-        let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
-        return if answer.http_status == 404 { LookedUp::Missing(words) } else { failed(answer, words) };
+    let (candidates, mut words) = match candidates(answer) {
+        Ok(found) => found,
+        Err(other) => return other,
     };
-    let mut words = envelope.words(answer.http_status);
-    match envelope.code().as_deref() {
-        Some("000") => {}
-        Some("001") if answer.http_status < 500 => return LookedUp::Absent,
-        Some("912") => return LookedUp::Missing(words),
-        None if envelope.response_code == Some(404) => return LookedUp::Missing(words),
-        _ => return failed(answer, words),
-    }
-    let candidates = envelope.data.map(sales).unwrap_or_default();
     let named = candidates.iter().find(|sale| sale.invoice_no == Some(asked));
     let nameless = candidates.iter().find(|sale| sale.invoice_no.is_none()).filter(|_| candidates.len() == 1);
     if let Some(sale) = named.or(nameless) {
@@ -46,6 +39,43 @@ pub fn read(asked: u64, answer: &Answer<'_>) -> LookedUp {
         None => format!("the answer says success but holds no sale with number {asked}"),
     };
     LookedUp::Failed(words)
+}
+
+/// Reads what a list of sales says of `asked`. A list may be cut short: what is not in it is not proven absent, and nothing
+/// is ever sent because of it.
+pub fn read_list(asked: u64, answer: &Answer<'_>) -> LookedUp {
+    match candidates(answer) {
+        Ok((sales, words)) => match sales.into_iter().find(|sale| sale.invoice_no == Some(asked)) {
+            Some(sale) => LookedUp::Found(Box::new(sale)),
+            None => LookedUp::Failed(Words {
+                message: format!("invoice {asked} is not in the list of sales"),
+                ..words
+            }),
+        },
+        Err(other) => other,
+    }
+}
+
+/// The sales that an answer holds; what else it says.
+fn candidates(answer: &Answer<'_>) -> Result<(Vec<FoundInvoice>, Words), LookedUp> {
+    let tree = Tree::read(answer.body);
+    let opened = tree.as_ref().ok().and_then(Envelope::open);
+    let Some(envelope) = opened else {
+        let why = match &tree {
+            Ok(_) => "it has no resultCd".to_owned(),
+            Err(fault) => fault.to_string(),
+        };
+        let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
+        return Err(if answer.http_status == 404 { LookedUp::Missing(words) } else { failed(answer, words) });
+    };
+    let words = envelope.words(answer.http_status);
+    match envelope.code().as_deref() {
+        Some("000") => Ok((envelope.data.map(sales).unwrap_or_default(), words)),
+        Some("001") if answer.http_status < 500 => Err(LookedUp::Absent),
+        Some("912") => Err(LookedUp::Missing(words)),
+        None if envelope.response_code == Some(404) => Err(LookedUp::Missing(words)),
+        _ => Err(failed(answer, words)),
+    }
 }
 
 /// A failure that says more than that: the device refused, or a quota used up.

@@ -127,3 +127,31 @@ fn every_other_answer() {
         assert_eq!(name(&looked_up), expected, "HTTP {http_status} {body}: {looked_up:?}");
     }
 }
+
+#[test]
+fn a_list_of_sales() {
+    let device = sale::tests::sample().device;
+    let since = KraDateTime::parse_kra("20250115100530").unwrap();
+    let request = encode_list(Format::Json, &device, since);
+    assert_eq!(request.function, Function::SelectTrnsSalesList);
+    let json = br#"{"tin":"P000000000A","bhfId":"00","cmcKey":"","lastReqDt":"20250115100530"}"#;
+    assert_eq!(request.body, json);
+
+    let ask = |body: &str| {
+        read_list(
+            42,
+            &Answer { http_status: 200, retry_after: None, content_type: None, body: body.as_bytes() },
+        )
+    };
+    let other = SALE.replace("\"42\"", "41");
+    let found = ask(&answer("000", &format!(r#"{{"salesList":[{other},{SALE}]}}"#)));
+    assert!(matches!(&found, LookedUp::Found(sale) if sale.proof.is_some()), "{found:?}");
+    // A list may be cut short, and a sale without its number is anybody's.
+    let nameless = SALE.replace(r#""invcNo":"42","#, "");
+    for list in ["[]".to_owned(), format!("[{other}]"), format!("[{nameless}]")] {
+        let told = ask(&answer("000", &format!(r#"{{"salesList":{list}}}"#)));
+        assert!(matches!(&told, LookedUp::Failed(_)), "{told:?} from {list}");
+    }
+    assert_eq!(ask(&answer("001", "null")), LookedUp::Absent);
+    assert!(matches!(ask(&answer("912", "null")), LookedUp::Missing(_)));
+}

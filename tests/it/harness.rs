@@ -235,9 +235,14 @@ impl Shop {
 
     /// Runs a command of the binary with this shop's configuration to its end.
     pub(crate) fn command(&self, args: &[&str]) -> Ended {
+        self.long_command(args, PATIENCE)
+    }
+
+    /// One that may take longer than others.
+    pub(crate) fn long_command(&self, args: &[&str], patience: Duration) -> Ended {
         let mut command = self.wrapped();
         command.current_dir(self.dir.path()).args(args).arg("--config").arg(self.config());
-        run(command)
+        run_for(command, patience)
     }
 }
 
@@ -268,7 +273,11 @@ impl Ended {
 }
 
 /// Runs a command to its end; one that takes too long is killed and fails the test.
-pub(crate) fn run(mut command: Command) -> Ended {
+pub(crate) fn run(command: Command) -> Ended {
+    run_for(command, PATIENCE)
+}
+
+fn run_for(mut command: Command, patience: Duration) -> Ended {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut out = child.stdout.take().unwrap();
     let mut err = child.stderr.take().unwrap();
@@ -280,7 +289,7 @@ pub(crate) fn run(mut command: Command) -> Ended {
     thread::scope(|scope| {
         let out = scope.spawn(move || drain(&mut out));
         let err = scope.spawn(move || drain(&mut err));
-        let status = wait_for_end(&mut child, PATIENCE);
+        let status = wait_for_end(&mut child, patience);
         let ended = |code| Ended { code, out: out.join().unwrap(), err: err.join().unwrap() };
         match status {
             Some(status) => ended(status.code()),

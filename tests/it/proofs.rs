@@ -45,3 +45,33 @@ fn a_missing_proof_turns_up_by_itself_and_a_sale_does_not_wait_for_it() {
     assert_eq!(kra.asked(SAVE), 5, "nothing was sent for the proof");
     assert_eq!(till.get("/health/").expect(200)["status"], "healthy");
 }
+
+#[test]
+fn a_server_that_looks_nothing_up_shows_the_proof_in_its_list_of_sales() {
+    for wire in [Wire::Json, Wire::Xml] {
+        let kra = Kra::start(wire);
+        kra.set(json!({ "duplicate": "994" }));
+        let shop =
+            Shop::with(&kra).set("kra.connect_timeout", "\"300ms\"").set("kra.request_timeout", "\"700ms\"");
+        let _gateway = shop.open_registered();
+        let till = shop.till();
+        till.sell("FIRST");
+        kra.fault(json!({ "fault": "http_status", "function": LOOK_UP, "args": { "status": 404 } }));
+        kra.fault_on_sales("lose_answer", 1);
+        till.sell_offline("TAKEN");
+        till.wait_status("TAKEN", "accepted_no_proof");
+        // A person does not wait for the minute.
+        shop.command(&["queue", "retry", "TAKEN"]).expect(0);
+        let state = till.wait_status("TAKEN", "signed");
+        let books = kra.books();
+        let booked = books.sale("TAKEN").unwrap();
+        assert_eq!(
+            (&state["signature"], &state["invcNo"]),
+            (&booked["rcptSign"], &booked["invcNo"]),
+            "{state}"
+        );
+        till.sell("BEHIND");
+        kra.books().expect_in_order(&["FIRST", "TAKEN", "BEHIND"]);
+        assert_eq!(kra.asked("selectTrnsSalesList"), 1);
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use crate::fiscal::{CmcKey, DeviceIdentity};
+use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime};
 use crate::queue::{LookedUp, Probed, Sent, Seq, Unreachable};
 use crate::wire::FrozenRequest;
 
@@ -32,6 +32,16 @@ pub trait Authority: Send + Sync + 'static {
     fn look_up(
         &self,
         invoice_no: u64,
+        device: &DeviceIdentity,
+        key: &CmcKey,
+        about: &About,
+    ) -> impl Future<Output = LookedUp> + Send;
+
+    /// Looks for one invoice in the list of all that KRA received after a moment, on a fresh connection: for its proof alone,
+    /// for a list proves nothing absent.
+    fn look_up_in_list(
+        &self,
+        asked: (u64, KraDateTime),
         device: &DeviceIdentity,
         key: &CmcKey,
         about: &About,

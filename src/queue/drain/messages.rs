@@ -110,6 +110,9 @@ pub enum Action {
     Connect,
     /// Ask KRA for this number; compare with this document if one is given.
     LookUp(u64, Option<Seq>),
+    /// Look for this number in KRA's list of sales, and compare with this document: a server without the look-up may still
+    /// show its proof.
+    LookUpInList(u64, Seq),
     /// Ask KRA whether it is there.
     Probe,
     /// Commit what became of this document and, if the connection still stands, BIND of the next in the same commit.
@@ -118,6 +121,13 @@ pub enum Action {
     Send(Seq, u64),
     /// Nothing until this moment, or until something happens.
     WaitUntil(Option<Moment>),
+}
+
+impl Action {
+    /// Whether nothing is lost where it is broken off: it saves nothing at KRA and writes nothing.
+    pub const fn may_be_broken_off(&self) -> bool {
+        matches!(self, Self::Connect | Self::LookUp(..) | Self::LookUpInList(..) | Self::Probe)
+    }
 }
 
 /// What became of a document: the content of one OUTCOME.

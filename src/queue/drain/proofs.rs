@@ -96,13 +96,19 @@ impl Drain {
 
     /// Whether this look-up is made in passing: it is broken off as soon as there is a sale to send.
     pub const fn in_passing(&self) -> bool {
-        matches!(self.doing, Doing::AskingForProof(_))
+        matches!(self.doing, Doing::AskingForProof(..) | Doing::AskingListForProof(_))
     }
 
     /// A person wants it now, whatever else there is to do.
     pub(super) fn ask_for_proof(&mut self, document: Seq, number: u64) -> Action {
-        self.doing = Doing::AskingForProof(document);
+        self.doing = Doing::AskingForProof(document, number);
         Action::LookUp(number, Some(document))
+    }
+
+    /// This server does not show single invoices: perhaps it lists them (delivery rules, section 3).
+    pub(super) fn ask_list_for_proof(&mut self, document: Seq, number: u64) -> Action {
+        self.doing = Doing::AskingListForProof(document);
+        Action::LookUpInList(number, document)
     }
 
     /// No sale can be sent: is there a proof to ask for, or how long is there nothing to do?

@@ -116,6 +116,16 @@ impl Authority for Kra {
         unreachable!("nothing is sold")
     }
 
+    async fn look_up_in_list(
+        &self,
+        _: (u64, crate::fiscal::KraDateTime),
+        _: &DeviceIdentity,
+        _: &CmcKey,
+        _: &About,
+    ) -> LookedUp {
+        unreachable!("nothing is sold")
+    }
+
     async fn probe(&self, _: &DeviceIdentity, _: Option<&CmcKey>) -> Probed {
         if *self.up.lock().unwrap() { Probed::Up } else { Probed::Down(Words::default()) }
     }

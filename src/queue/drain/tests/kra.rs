@@ -63,6 +63,8 @@ pub(super) enum Shows {
     NotEnough,
     /// Everything but the proof.
     NoProof,
+    /// The function does not exist; a list of all sales does.
+    OnlyLists,
 }
 
 #[derive(Default)]
@@ -156,6 +158,11 @@ impl Kra {
     }
 
     /// Against this document of ours.
+    /// Whether it has the look-up function.
+    pub(super) fn looks_up(&self) -> bool {
+        !matches!(self.shows, Shows::Nothing | Shows::OnlyLists)
+    }
+
     pub(super) fn compare(&self, number: u64, ours: Seq) -> Equality {
         if self.under(number) != Some(Whose::Ours(ours)) {
             return Equality::Different("trdInvcNo");
@@ -163,7 +170,7 @@ impl Kra {
         match self.shows {
             Shows::All => Equality::Equal(Some(proof(&self.signature(number), number))),
             Shows::NoProof => Equality::Equal(None),
-            Shows::NotEnough | Shows::Nothing => Equality::Unprovable("totAmt"),
+            Shows::NotEnough | Shows::Nothing | Shows::OnlyLists => Equality::Unprovable("totAmt"),
         }
     }
 
@@ -177,7 +184,7 @@ impl Kra {
             }
             Mood::DeviceRefused => LookUp::Refused(words("901")),
             Mood::Busy => LookUp::Busy(Busy { words: words("429"), told: None, floor: None }),
-            _ if self.shows == Shows::Nothing => LookUp::Missing(words("404")),
+            _ if !self.looks_up() => LookUp::Missing(words("404")),
             _ => match self.under(number) {
                 None => LookUp::Absent,
                 Some(_) => LookUp::Found {
@@ -189,9 +196,27 @@ impl Kra {
         }
     }
 
+    /// In the list of sales.
+    pub(super) fn look_up_in_list(&self, number: u64, ours: Seq, mood: Mood) -> LookUp {
+        if !matches!(mood, Mood::Answers) {
+            return self.look_up(number, Some(ours), mood);
+        }
+        match self.shows {
+            Shows::OnlyLists if self.under(number) == Some(Whose::Ours(ours)) => LookUp::Found {
+                signature: Some(self.signature(number)),
+                trader_ref: Some("somebody's".to_owned()),
+                equality: Some(Equality::Equal(Some(proof(&self.signature(number), number)))),
+            },
+            Shows::OnlyLists => {
+                LookUp::Failed(Words { http_status: Some(200), ..words("it is not in the list") })
+            }
+            _ => LookUp::Missing(words("404")),
+        }
+    }
+
     pub(super) fn page(&self, number: u64) -> Theirs {
         match self.under(number) {
-            _ if self.shows == Shows::Nothing => Theirs::Missing,
+            _ if !self.looks_up() => Theirs::Missing,
             None => Theirs::Absent,
             Some(_) => {
                 let signature = (self.shows != Shows::NoProof).then(|| self.signature(number));

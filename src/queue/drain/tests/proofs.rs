@@ -113,7 +113,10 @@ fn trouble_with_a_proof_is_no_trouble_of_the_sales() {
         let mut world = without_proof();
         assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
         let asked = world.now;
-        let action = step(&mut world, Event::LookedUp(trouble.clone()));
+        let mut action = step(&mut world, Event::LookedUp(trouble.clone()));
+        if action == Action::LookUpInList(1, 1) {
+            action = step(&mut world, Event::LookedUp(trouble.clone()));
+        }
         assert!(matches!(action, Action::WaitUntil(Some(_))), "{trouble:?}: {action:?}");
         assert!(world.drain.flows() && world.drain.hold().is_none(), "{trouble:?}");
         let mut early = world.log.kept.clone();
@@ -163,4 +166,34 @@ fn many_missing_proofs_are_asked_for_one_after_another() {
     }
     assert!((300..=360).contains(&asked.len()), "{} in an hour", asked.len());
     assert!(asked.is_sorted_by_key(|it| it.0));
+}
+
+#[test]
+fn where_single_invoices_are_not_shown_the_proof_is_looked_for_in_the_list_of_sales() {
+    let mut world = without_proof();
+    world.kra.shows = Shows::OnlyLists;
+    assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+    let answer = world.kra.look_up(1, Some(1), Mood::Answers);
+    assert_eq!(step(&mut world, Event::LookedUp(answer)), Action::LookUpInList(1, 1));
+    assert!(world.drain.in_passing(), "a sale breaks it off");
+    let answer = world.kra.look_up_in_list(1, 1, Mood::Answers);
+    let action = step(&mut world, Event::LookedUp(answer));
+    let Action::Record(1, ruling, None) = &action else { panic!("{action:?}") };
+    assert!(ruling.status == Status::Signed && ruling.adopted, "{ruling:?}");
+}
+
+#[test]
+fn what_is_not_in_the_list_of_sales_is_looked_for_again_later() {
+    for lists in [false, true] {
+        let mut world = without_proof();
+        world.kra.shows = Shows::Nothing;
+        assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+        let answer = world.kra.look_up(1, Some(1), Mood::Answers);
+        assert_eq!(step(&mut world, Event::LookedUp(answer)), Action::LookUpInList(1, 1));
+        let not_in_it = Words { http_status: Some(200), ..words("it is not in the list") };
+        let answer = if lists { LookUp::Failed(not_in_it) } else { LookUp::Missing(words("404")) };
+        let action = step(&mut world, Event::LookedUp(answer));
+        assert!(matches!(action, Action::WaitUntil(Some(_))), "{action:?}");
+        assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+    }
 }

@@ -51,6 +51,7 @@ fn shows() -> impl Strategy<Value = Shows> {
         1 => Just(Shows::Nothing),
         1 => Just(Shows::NotEnough),
         1 => Just(Shows::NoProof),
+        1 => Just(Shows::OnlyLists),
     ]
 }
 
@@ -86,7 +87,7 @@ fn run(world: &mut World, script: &[Beat]) {
                 event = Event::Woken;
             }
             // Where KRA shows nothing, "the number is taken" has to mean "by us": with a stranger it cannot be known.
-            Also::Stranger if world.kra.shows == Shows::Nothing => {}
+            Also::Stranger if !world.kra.looks_up() => {}
             Also::Stranger => world.stranger(),
         }
         let view = world.log.view(&world.drain, world.now);
@@ -108,9 +109,11 @@ fn run(world: &mut World, script: &[Beat]) {
     }
 }
 
-/// KRA shows all that it has, sooner or later: then each missing proof turns up within hours, and nobody does anything.
+/// KRA shows all that it has, sooner or later, be it only in lists: then each missing proof turns up within hours, and nobody does anything.
 fn proofs_turn_up(world: &mut World) {
-    world.kra.shows = Shows::All;
+    if world.kra.shows != Shows::OnlyLists {
+        world.kra.shows = Shows::All;
+    }
     let deadline = world.now.after(std::time::Duration::from_secs(4 * 3600));
     let mut event = Event::Woken;
     let stuck = |world: &World| world.drain.stopped().is_some() || world.drain.hold().is_some();

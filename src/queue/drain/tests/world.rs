@@ -39,6 +39,9 @@ impl World {
             }
             Action::Connect => Event::Connected,
             Action::LookUp(number, compared) => Event::LookedUp(self.kra.look_up(number, compared, mood)),
+            Action::LookUpInList(number, document) => {
+                Event::LookedUp(self.kra.look_up_in_list(number, document, mood))
+            }
             Action::Probe => Event::Probed(probe(mood)),
             Action::Record(document, ruling, bind) => {
                 self.log.record(document, &ruling);
