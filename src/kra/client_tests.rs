@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::Mutex as StdMutex;
 
 use crate::fiscal::{BhfId, DeviceSerial, Tin};
-use crate::kra::BaseUrl;
 use crate::kra::raw_server::{Act, DEADLINE, RawServer, reply, write};
+use crate::kra::{BaseUrl, Exchange};
+use crate::queue::Words;
 
 use crate::wire::{Paths, sign};
 
@@ -437,7 +438,7 @@ async fn the_key_is_in_no_words() {
     assert!(
         !format!(
             "{:?}",
-            Call::filled(&sale(), &device(), &key(), &about()).request(&client.settings).headers()
+            Call::filled(&sale(), &device(), &key(), &about()).request(&client.caller.settings).headers()
         )
         .contains(KEY)
     );

@@ -6,6 +6,7 @@
 
 mod base_url;
 mod call;
+mod caller;
 mod client;
 mod connection;
 mod dial;
