@@ -7,6 +7,7 @@ mod counters;
 mod histogram;
 mod page;
 mod prometheus;
+mod serial;
 mod snapshot;
 mod surroundings;
 mod text;
@@ -17,6 +18,7 @@ pub use alerts::{Alert, alerts, alerts_one_by_one, degraded};
 pub use counters::{Counters, Posting};
 pub use histogram::{Distribution, Histogram, MANY, QUICK, SLOW};
 pub use prometheus::{Measured, prometheus};
+pub use serial::{LineEvent, SerialPort, SerialSnapshot};
 pub use snapshot::{
     DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
     WaitingWebhook,
