@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound as Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sled::{Db, IVec, Tree};
 
@@ -27,6 +28,8 @@ use crate::store::group::TreeSum;
 use crate::store::record::{Located, Malformed};
 
 const FORMAT: u64 = 1;
+/// So long may sled's own threads hold its file after it was closed.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// sled said no, or its rows make no sense. This handle is not used any more.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +96,11 @@ pub(crate) fn inside_sled() -> bool {
     INSIDE.with(Cell::get)
 }
 
+/// Whether somebody has sled's file. Nobody else opens a store that we have locked: it is a thread of sled's own.
+fn is_held(error: &sled::Error) -> bool {
+    matches!(error, sled::Error::Io(error) if error.to_string().starts_with("could not acquire lock"))
+}
+
 impl Index {
     /// Opens or makes the index in `path`, for this journal.
     pub(crate) fn open(path: &Path, journal: &[u8; 16]) -> Result<Self, IndexError> {
@@ -103,14 +111,21 @@ impl Index {
     }
 
     fn open_inside(path: &Path, journal: &[u8; 16]) -> Result<Self, IndexError> {
-        let db = sled::Config::new()
+        let config = sled::Config::new()
             .path(path)
             // It bounds the rows' own bytes only; all the rest that sled keeps for a page comes on top.
             .cache_capacity(1 << 20)
             .flush_every_ms(Some(500))
-            .mode(sled::Mode::LowSpace)
-            .open()
-            .map_err(said)?;
+            .mode(sled::Mode::LowSpace);
+        let deadline = Instant::now() + LET_GO;
+        let db = loop {
+            match config.open() {
+                Err(error) if is_held(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                opened => break opened.map_err(said)?,
+            }
+        };
         let tree = |name: &str| db.open_tree(name).map_err(said);
         let (queue, by_key, meta) = (tree("queue")?, tree("by_key")?, tree("meta")?);
         match (meta.get("format").map_err(said)?, meta.get("journal").map_err(said)?) {
@@ -464,6 +479,23 @@ mod tests {
     fn light(seq: Seq, kind: Kind, effect: Effect) -> Light {
         let at = Located { segment: 1, offset: u32::try_from(seq).unwrap() * 4096, length: 100, crc: 1 };
         Light { seq, kind, stamp: Stamp::default(), at, effect }
+    }
+
+    #[test]
+    fn an_index_whose_file_sled_still_holds_is_opened_a_moment_later() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Index::open(dir.path(), &JOURNAL).unwrap());
+        let file = std::fs::File::open(dir.path().join("db")).unwrap();
+        let deadline = Instant::now() + LET_GO;
+        while file.try_lock().is_err() {
+            assert!(Instant::now() < deadline);
+        }
+        let (path, held) = (dir.path().to_owned(), Instant::now());
+        let opening = std::thread::spawn(move || Index::open(&path, &JOURNAL).map(|_| held.elapsed()));
+        std::thread::sleep(Duration::from_millis(100));
+        drop(file);
+        let waited = opening.join().unwrap().unwrap();
+        assert!(waited >= Duration::from_millis(100), "{waited:?}");
     }
 
     /// Documents that come, are bound, doubted, freed and finished in random order.
