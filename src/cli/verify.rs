@@ -71,6 +71,7 @@ fn describe(report: &VerifyReport) -> Value {
         "publicKey": BASE64.encode(&report.public_key),
         "firstRecord": report.first.0,
         "lastRecord": report.last.0,
+        "vouchedRecord": report.vouched,
         "chainHead": HEXLOWER.encode(&report.last.1),
         "segments": report.segments,
         "sales": report.sales,
@@ -85,9 +86,18 @@ fn text(report: &VerifyReport, dir: &Path) -> String {
     } else {
         ""
     };
+    let vouched = match report.last.0.saturating_sub(report.vouched) {
+        0 => format!("up to record {}, the last one, by a signature over the chain", report.vouched),
+        more => format!(
+            "up to record {} by a signature over the chain; of the {more} after it none was changed, but the end of the \
+             log may have been written again without one of them",
+            report.vouched
+        ),
+    };
     format!(
         "{}: every record is as it was written\n\
          records     {} to {}\n\
+         vouched for {vouched}\n\
          sales       {}, each with our signature\n\
          checkpoints {}, signed\n\
          chain head  {}\n\

@@ -19,7 +19,7 @@ use crate::store::group::{BLOCK, HEADER, Header, OVERHEAD, Sums, seal};
 use crate::store::inbox::{Condition, Mail, Request};
 use crate::store::index::IndexError;
 use crate::store::journal::{Next, Writer};
-use crate::store::keys::checkpoint_bytes;
+use crate::store::keys::{Signer, base_bytes, checkpoint_bytes};
 use crate::store::options::{Committed, Options};
 use crate::store::record::{Kind, Located, NewRecord, encode_record, encoded_bound, sha256};
 use crate::store::reindex::reopen_index;
@@ -403,7 +403,9 @@ impl Committer {
                 public_key: self.shared.signer.public_key(),
                 standing: self.standing.clone(),
             };
-            self.push(&mut draft, &own_record(&self.options, Kind::Base, base.encode()), Step::default());
+            let (signer, id) = (&self.shared.signer, self.shared.journal.id());
+            let record = signed_base(&self.options, signer, &id, draft.head, &base);
+            self.push(&mut draft, &record, Step::default());
             self.read_from = self.standing.replay_segment;
         }
         Ok(Some(draft))
@@ -626,6 +628,19 @@ impl Committer {
 pub(crate) fn own_record(options: &Options, kind: Kind, body: Vec<u8>) -> NewRecord {
     let stamp = (options.clock)();
     NewRecord { kind, stamp, origin: String::new(), effect: Effect::None, body, signature: None }
+}
+
+/// The BASE of a segment that begins after this head; signed over the chain.
+pub(crate) fn signed_base(
+    options: &Options,
+    signer: &Signer,
+    journal: &[u8; 16],
+    head: (Seq, [u8; 32]),
+    base: &Base,
+) -> NewRecord {
+    let mut record = own_record(options, Kind::Base, base.encode());
+    record.signature = Some(signer.sign(&base_bytes(journal, head.0 + 1, &head.1, &record.body)));
+    record
 }
 
 fn answer(request: Request, result: Result<Vec<Committed>, CommitError>) {

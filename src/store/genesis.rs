@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ring::rand::SecureRandom;
 
 use crate::store::codec::length_u64;
-use crate::store::committer::own_record;
+use crate::store::committer::{own_record, signed_base};
 use crate::store::disk::{Disk, RealDisk, write_zeros};
 use crate::store::group::{HEADER, Header, Sums, seal};
 use crate::store::hardware::hardware_identifiers;
@@ -71,7 +71,9 @@ pub(crate) fn write_first_segment(disk: &dyn Disk, signer: &Signer, options: &Op
     let genesis = Genesis { journal, public_key, hardware: hardware_identifiers() };
 
     let mut buffer = vec![0; HEADER];
-    encode_record(&mut buffer, 1, &[0; 32], &own_record(options, Kind::Base, base.encode()), None);
+    let head = (0, [0; 32]);
+    let base = signed_base(options, signer, &journal, head, &base);
+    encode_record(&mut buffer, 1, &head.1, &base, None);
     let previous = sha256(&buffer[HEADER..]);
     encode_record(&mut buffer, 2, &previous, &own_record(options, Kind::Genesis, genesis.encode()), None);
     let header = Header {
@@ -81,7 +83,7 @@ pub(crate) fn write_first_segment(disk: &dyn Disk, signer: &Signer, options: &Op
         first_seq: 1,
         count: 2,
         length: 0,
-        previous: [0; 32],
+        previous: head.1,
         sums: Sums::default(),
     };
     seal(&mut buffer, header);

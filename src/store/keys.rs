@@ -12,7 +12,7 @@ use crate::store::codec::Put;
 use crate::store::effect::{Effect, encode_effect};
 use crate::store::record::{Kind, Stamp};
 
-/// Signs sales in the workers, before they are committed, and checkpoints in the store.
+/// Signs sales in the workers, before they are committed, and the chain in the store.
 pub struct Signer {
     pair: Ed25519KeyPair,
     public: [u8; 32],
@@ -64,8 +64,18 @@ impl Signer {
 
 /// The exact bytes that a checkpoint's signature covers: the journal, the record's number, and all that came before.
 pub(crate) fn checkpoint_bytes(journal: &[u8; 16], seq: Seq, previous: &[u8; 32], body: &[u8]) -> Vec<u8> {
+    chain_bytes(b"etims-gateway checkpoint v1\0", journal, seq, previous, body)
+}
+
+/// The exact bytes that the signature of a BASE covers: the same. No segment begins without it, whatever becomes of the
+/// checkpoints.
+pub(crate) fn base_bytes(journal: &[u8; 16], seq: Seq, previous: &[u8; 32], body: &[u8]) -> Vec<u8> {
+    chain_bytes(b"etims-gateway base v1\0", journal, seq, previous, body)
+}
+
+fn chain_bytes(purpose: &[u8], journal: &[u8; 16], seq: Seq, previous: &[u8; 32], body: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(body.len() + 128);
-    bytes.extend_from_slice(b"etims-gateway checkpoint v1\0");
+    bytes.extend_from_slice(purpose);
     bytes.extend_from_slice(journal);
     bytes.put_u64(seq);
     bytes.extend_from_slice(previous);

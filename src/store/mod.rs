@@ -17,7 +17,7 @@
 //!
 //! Records in commit groups in segments, `journal/NNNNNNNNNN.log`. A group (`group`) is the atom: one write, one sync, block
 //! aligned, one checksum over all of it, numbered without gaps. A record carries the hash of the one before; sales and
-//! checkpoints are signed. Segments are filled with zeros ahead of time (`spares`) and begin with a BASE. `scan` is the
+//! checkpoints are signed. Segments are filled with zeros ahead of time (`spares`) and begin with a signed BASE. `scan` is the
 //! rule that tells a torn tail from damage.
 //!
 //! # The index
@@ -57,6 +57,7 @@ mod bodies;
 mod bookmarks;
 mod bucket;
 mod carry;
+mod chain;
 mod checkpoint;
 mod clock_steps;
 mod codec;

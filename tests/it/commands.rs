@@ -102,6 +102,9 @@ fn verify_finds_what_was_tampered_with() {
     let before = files_below(&shop.state()).len();
     shop.command(&["verify"]).expect(0);
     assert_eq!(files_below(&shop.state()).len(), before, "verify writes nothing");
+    let verified = shop.command(&["verify", "--json"]).expect(0).json();
+    assert!(verified["vouchedRecord"].is_u64(), "{verified}");
+    assert_eq!(verified["vouchedRecord"], verified["lastRecord"], "all of a stopped gateway's log is signed");
 
     // A byte of the third sale is another one, in a copy.
     let whole = shop.path("whole");

@@ -11,7 +11,7 @@ use super::manifest::{Manifest, Tally};
 use super::run::sums;
 use super::table::is_manifest;
 use crate::queue::Seq;
-use crate::store::keys::{Signer, checkpoint_bytes, signature_holds};
+use crate::store::keys::{Signer, base_bytes, checkpoint_bytes, retire_bytes, signature_holds};
 use crate::store::record::{Kind, Malformed, Record};
 use crate::store::standing::{Base, Genesis};
 
@@ -51,7 +51,7 @@ pub enum ExportError {
 }
 
 /// Checks the export in this file: each line against its bytes, running numbers, chain, the till's signatures over
-/// sales and checkpoints, the sums, the manifest's signature. Blocks; holds one line at a time.
+/// sales and the chain, the sums, the manifest's signature. Blocks; holds one line at a time.
 ///
 /// # Errors
 /// The first thing that is not as it was written.
@@ -191,6 +191,7 @@ impl<'a> Check<'a> {
     /// What a record itself says.
     fn content(&mut self, record: &Record) -> Result<(), String> {
         let Some(key) = self.key else { return Ok(()) };
+        let journal = self.journal.unwrap_or_default();
         let signed =
             |bytes: &[u8]| record.signature.is_some_and(|signature| signature_holds(&key, bytes, &signature));
         match record.kind {
@@ -201,21 +202,21 @@ impl<'a> Check<'a> {
                 }
             }
             Kind::Checkpoint => {
-                let journal = self.journal.unwrap_or_default();
-                if !signed(&checkpoint_bytes(&journal, record.seq, &record.previous, &record.body)) {
-                    let since = self.vouched.or(self.first).unwrap_or(record.seq);
-                    return Err(format!(
-                        "the till's signature over the chain does not hold: a record from {since} on was changed"
-                    ));
-                }
+                let Record { seq, previous, body, .. } = record;
+                self.vouch(*seq, signed(&checkpoint_bytes(&journal, *seq, previous, body)))?;
                 self.checkpoints += 1;
-                self.vouched = Some(record.seq);
+            }
+            Kind::Retire => {
+                let Record { seq, previous, effect, body, .. } = record;
+                self.vouch(*seq, signed(&retire_bytes(&journal, *seq, previous, effect, body)))?;
             }
             Kind::Base => {
-                let base = Base::decode(&record.body).map_err(|Malformed(what)| what.to_owned())?;
+                let Record { seq, previous, body, .. } = record;
+                let base = Base::decode(body).map_err(|Malformed(what)| what.to_owned())?;
                 if base.public_key != key {
                     return Err("it was made with another key than the manifest".to_owned());
                 }
+                self.vouch(*seq, signed(&base_bytes(&journal, *seq, previous, body)))?;
             }
             Kind::Genesis => {
                 let genesis = Genesis::decode(&record.body).map_err(|Malformed(what)| what.to_owned())?;
@@ -225,6 +226,19 @@ impl<'a> Check<'a> {
             }
             _ => {}
         }
+        Ok(())
+    }
+
+    /// A record whose signature is over the whole chain before it.
+    fn vouch(&mut self, seq: Seq, holds: bool) -> Result<(), String> {
+        if !holds {
+            let since = self.vouched.map_or(self.first.unwrap_or(seq), |vouched| vouched.saturating_add(1));
+            return Err(format!(
+                "the till's signature over the chain does not hold: a record from {since} on was changed, taken out or \
+                 put in"
+            ));
+        }
+        self.vouched = Some(seq);
         Ok(())
     }
 

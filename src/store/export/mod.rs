@@ -21,7 +21,7 @@
 //! Everything readable follows from `bytes`, so a check makes the line anew from them and compares: no letter of a line
 //! can be changed alone. The bytes carry the hash of the record before, and the manifest's signature covers the hashes
 //! before the first and after the last record, so no record can be changed, removed, added or moved. The till's own
-//! signatures over sales and checkpoints are checked beside.
+//! signatures over sales and over the chain (BASE, CHECKPOINT, RETIRE) are checked beside.
 //!
 //! An export holds customers' data as far as the sale does (name, PIN, telephone, remark: they are part of the tax record),
 //! and no keys: requests to KRA are kept with a hole where the device's key goes.

@@ -2,6 +2,7 @@
 
 mod damage;
 mod everyday;
+mod forged;
 mod forward;
 mod full_disk;
 pub(in crate::store) mod harness;
