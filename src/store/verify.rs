@@ -13,6 +13,9 @@ use crate::store::packing::check_against_records;
 use crate::store::record::Record;
 use crate::store::scan::survey;
 
+/// How often the segments are listed, if some go away under the hands.
+const TRIES: usize = 4;
+
 /// What a whole journal consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifyReport {
@@ -82,7 +85,21 @@ pub fn verify(
     up_to: Option<Seq>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, VerifyError> {
-    walk(dir, up_to, progress, &mut |_| {})
+    again_if_gone(|| walk(dir, up_to, progress, &mut |_| {}))
+}
+
+/// A segment that was listed and is not there any more was compressed or retired by the daemon meanwhile, which is seen when
+/// they are listed again.
+fn again_if_gone(
+    mut check: impl FnMut() -> Result<VerifyReport, VerifyError>,
+) -> Result<VerifyReport, VerifyError> {
+    for _ in 1..TRIES {
+        match check() {
+            Err(VerifyError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+    }
+    check()
 }
 
 /// The same, and shows each record that is good, in order.
@@ -106,7 +123,7 @@ pub(crate) fn verify_on(
     up_to: Option<Seq>,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<VerifyReport, VerifyError> {
-    walk_on(disk, path, up_to, progress, &mut |_| {})
+    again_if_gone(|| walk_on(disk, path, up_to, progress, &mut |_| {}))
 }
 
 fn walk_on(

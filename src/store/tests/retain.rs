@@ -1,9 +1,10 @@
 //! The long life of a store: segments compressed and retired, unfinished documents taken along, and the power cut anywhere.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -13,6 +14,7 @@ use super::harness::{
     sell, sell_and_sign, seq_of, signed,
 };
 use crate::queue::{Seq, Status};
+use crate::store::disk::{Disk, DiskFile};
 use crate::store::disk_fake::{FakeDisk, Fault};
 use crate::store::journal::{list_segments, segment_name};
 use crate::store::pack::{Pack, pack_name};
@@ -248,6 +250,61 @@ fn list_file(disk: &Arc<FakeDisk>, name: &str) -> usize {
     use crate::store::disk::Disk;
     let length = disk.list().unwrap().into_iter().find(|(other, _)| other == name).unwrap().1;
     usize::try_from(length).unwrap()
+}
+
+/// A disk that lists once what was there before.
+struct Stale {
+    disk: Arc<FakeDisk>,
+    before: Mutex<Option<Vec<(String, u64)>>>,
+}
+
+impl Disk for Stale {
+    fn list(&self) -> io::Result<Vec<(String, u64)>> {
+        self.before.lock().unwrap().take().map_or_else(|| self.disk.list(), Ok)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
+        self.disk.open(name)
+    }
+
+    fn create(&self, _: &str) -> io::Result<Box<dyn DiskFile>> {
+        panic!("verify writes nothing")
+    }
+
+    fn rename(&self, _: &str, _: &str) -> io::Result<()> {
+        panic!("verify writes nothing")
+    }
+
+    fn remove(&self, _: &str) -> io::Result<()> {
+        panic!("verify writes nothing")
+    }
+
+    fn sync_names(&self) -> io::Result<()> {
+        panic!("verify writes nothing")
+    }
+
+    fn free(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_retired_while_a_check_begins_does_not_fail_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    for number in 0..4 {
+        sell_and_sign(&store, &format!("S{number}")).await;
+        checkpoint_and_roll(&store).await;
+    }
+    let (before, up_to) = (disk.list().unwrap(), store.head().0);
+    keep_house(&store, &options);
+    assert!(store.first_seq() > 1);
+    let stale = Stale { disk: Arc::clone(&disk), before: Mutex::new(Some(before)) };
+    let report = verify_on(&stale, dir.path(), Some(up_to), &mut |_| {}).unwrap();
+    assert!(report.first.0 == store.first_seq() && report.last.0 >= up_to, "{report:?}");
+    assert!(stale.before.lock().unwrap().is_none());
 }
 
 #[tokio::test]
