@@ -387,11 +387,32 @@ impl Journal {
     pub(crate) fn check(&self, segment: u32) -> Result<(), ReadError> {
         let segments = self.segments();
         let Some(index) = segments.iter().position(|(number, _)| *number == segment) else { return Ok(()) };
-        let next = segments.get(index + 1).map(|(_, next)| next.first_seq);
-        self.groups(segment, segments[index].1, next, true)?;
+        let next = segments.get(index + 1);
+        let adjacent = next.is_none_or(|(number, _)| segment.checked_add(1) == Some(*number));
+        let known = segments[index].1;
+        if adjacent {
+            self.groups(segment, known, next.map(|(_, next)| next.first_seq), true)?;
+        } else {
+            // The one after it is damaged or missing: where this one ends, it alone can say.
+            self.check_alone(segment, known.end)?;
+        }
         if self.is_packed(segment) {
             let pack = Pack::open(&*self.disk, segment);
             pack.and_then(|pack| pack.check_tables()).map_err(|error| io_error(segment, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the groups of a segment go on up to where nothing more is written.
+    fn check_alone(&self, segment: u32, end: u64) -> Result<(), ReadError> {
+        let file = self.file(segment)?;
+        let failed = |error| io_error(segment, &error);
+        let groups = walk_groups(&*file, end, &self.id, true).map_err(failed)?;
+        let ends = groups.last().map_or(0, |(offset, header)| offset + length_u64(header.padded()));
+        let mut block = [0; BLOCK];
+        let read = file.read_at(&mut block, ends).map_err(failed)?;
+        if groups.is_empty() || ends < end && block[..read].iter().any(|byte| *byte != 0) {
+            return Err(damaged(segment, ends, "a group is not whole".into()));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! Each round does one thing at most and looks at everything anew, so that it can be cut off anywhere. What it reads it
 //! reads beside the committer; what it has written, the committer writes, in groups of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
@@ -26,7 +26,9 @@ const LOOK: Duration = Duration::from_secs(60);
 /// The newest OUTCOMEs that are asked for KRA's time, and in how many segments they are looked for.
 const NEWEST: (usize, usize) = (32, 3);
 /// Segments after the oldest that are asked when they were begun.
-const LATER: u32 = 64;
+const LATER: usize = 64;
+/// Before a segment is tried again that could not be compressed.
+const TRY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What a round did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +51,8 @@ pub(crate) enum Done {
 pub(crate) struct Upkeep {
     shared: Arc<Shared>,
     options: Options,
-    /// Segments that could not be compressed: left alone in this run.
-    left_alone: BTreeSet<u32>,
+    /// Segments that could not be compressed, and when they are tried again; `None`: they are damaged.
+    left_alone: BTreeMap<u32, Option<Instant>>,
     next_look: Instant,
     /// The youngest time in a segment, once it is known.
     youngest: BTreeMap<u32, i64>,
@@ -65,7 +67,7 @@ impl Upkeep {
         Self {
             shared,
             options,
-            left_alone: BTreeSet::new(),
+            left_alone: BTreeMap::new(),
             next_look: Instant::now(),
             youngest: BTreeMap::new(),
             carried: 0,
@@ -120,14 +122,20 @@ impl Upkeep {
     fn pack(&mut self) -> Done {
         let (_, replay) = self.shared.kept();
         let needed = self.shared.needed_segments();
-        let next = self.shared.journal.closed().into_iter().find(|segment| {
+        let now = Instant::now();
+        let rests = |segment: &u32| match self.left_alone.get(segment) {
+            Some(until) => until.is_none_or(|until| now < until),
+            None => false,
+        };
+        let mut candidates = self.shared.journal.closed().into_iter().filter(|segment| {
             *segment < replay
                 && !self.shared.journal.is_packed(*segment)
                 && !needed.contains(segment)
-                && !self.left_alone.contains(segment)
+                && !rests(segment)
         });
-        let Some(segment) = next else { return Done::Nothing };
-        let Some((known, next)) = self.shared.journal.bounds(segment) else { return Done::Nothing };
+        // One without bounds comes before a segment that is damaged or missing: where it ends cannot be told.
+        let next = candidates.find_map(|segment| Some((segment, self.shared.journal.bounds(segment)?)));
+        let Some((segment, (known, next))) = next else { return Done::Nothing };
         // For a while both are there.
         if !self.shared.room().lends(known.end) {
             return Done::Nothing;
@@ -145,12 +153,13 @@ impl Upkeep {
                 Done::Nothing
             }
             Err(error) => {
-                self.left_alone.insert(segment);
-                if error.kind() == io::ErrorKind::InvalidData {
+                let damaged = error.kind() == io::ErrorKind::InvalidData;
+                self.left_alone.insert(segment, if damaged { None } else { now.checked_add(TRY_AGAIN) });
+                if damaged {
                     let what = format!("it is not compressed: {error}");
                     self.shared.note_damage(Damage { segment, offset: 0, what });
                 } else {
-                    tracing::warn!(segment, %error, "a segment could not be compressed; it stays as it is");
+                    tracing::warn!(segment, %error, "a segment could not be compressed; it is tried again in an hour");
                 }
                 Done::Nothing
             }
@@ -161,8 +170,13 @@ impl Upkeep {
     fn retire(&mut self) -> Done {
         let Some(retention) = self.options.retention else { return Done::Nothing };
         let (segment, replay) = self.shared.kept();
-        let Some((_, next)) = self.shared.journal.bounds(segment).filter(|_| segment < replay) else {
+        if segment >= replay {
             return Done::Nothing;
+        }
+        let Some((_, next)) = self.shared.journal.bounds(segment) else {
+            return Done::Waiting(format!(
+                "segment {segment}, the oldest, or the one after it is damaged or missing: nothing is retired any more"
+            ));
         };
         match self.consider(segment, next, retention) {
             Ok(done) => done,
@@ -258,10 +272,9 @@ impl Upkeep {
 
     /// By when everything in the segment had been accepted: when the first later segment was begun by a synchronised clock.
     fn accepted_by(&self, segment: u32) -> Result<Option<i64>, ReadError> {
-        for later in segment.saturating_add(1)..=segment.saturating_add(LATER) {
-            if !self.shared.journal.knows(later) {
-                break;
-            }
+        let segments = self.shared.journal.segments();
+        // Not all numbers are there: what is damaged or missing says nothing.
+        for (later, _) in segments.into_iter().filter(|(later, _)| *later > segment).take(LATER) {
             let (_, Stamp { wall_ms, synchronised, .. }) = self.shared.journal.begun(later)?;
             if synchronised {
                 return Ok(Some(wall_ms));

@@ -13,6 +13,7 @@ use crate::store::disk::Disk;
 use crate::store::disk_fake::FakeDisk;
 use crate::store::journal::segment_name;
 use crate::store::pack::{CHUNK, PackHeader, Table, pack_name, table_of};
+use crate::store::upkeep::Done;
 use crate::store::verify::verify_on;
 use crate::store::{Committed, Cursor, OpenReport, Options, ReadError, Store, VerifyError};
 
@@ -323,4 +324,53 @@ async fn a_table_of_a_compressed_segment_that_says_something_else_than_its_recor
     check_index_against_journal(&store);
     let again = commit(&store, vec![sale(&store.signer(), "S1", 900)]).await.unwrap();
     assert!(matches!(again[..], [Committed::Known(_)]), "{again:?}");
+}
+
+#[tokio::test]
+async fn damage_in_the_header_of_a_compressed_segment_stops_no_compression_and_is_told_by_the_retention() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = packing();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    checkpoint_and_roll(&store).await;
+    let waits = sell(&store, "waits").await;
+    let at = store.entry(waits).unwrap().unwrap().at.segment;
+    checkpoint_and_roll(&store).await;
+    for name in ["A", "B"] {
+        sell_five(&store, name).await;
+        checkpoint_and_roll(&store).await;
+    }
+    checkpoint_and_roll(&store).await;
+    keep_house(&store, &options);
+    assert!(!packs(&disk).contains(&at) && packs(&disk).contains(&(at + 1)), "{:?}", packs(&disk));
+    commit(&store, vec![bind(waits, store.series().next)]).await.unwrap();
+    commit(&store, vec![signed(waits, "SIGN")]).await.unwrap();
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    drop(store);
+    disk.tamper(&pack_name(at + 1), |bytes| bytes[40] ^= 1);
+
+    let options = retiring();
+    let (store, report) =
+        open_fake(&disk, dir.path(), &options, false).expect("only finished sales are touched");
+    assert_eq!(segments_of(&report), [at + 1]);
+    assert_eq!(store.scrub_once(), [0; 0], "those beside it are whole, and what is damaged was told");
+    // KRA's word of now.
+    sell_and_sign(&store, "now").await;
+    // The oldest goes; the next one is before the damaged one.
+    let mut upkeep = store.upkeep(&options);
+    let (deadline, mut why) = (Instant::now() + DEADLINE, String::new());
+    while why.is_empty() {
+        assert!(Instant::now() < deadline);
+        match upkeep.round() {
+            Done::Waiting(waiting) => why = waiting,
+            Done::Nothing | Done::Asked => std::thread::sleep(std::time::Duration::from_millis(1)),
+            Done::Carried(_) | Done::Packed(_) | Done::Retired(_) => {}
+        }
+    }
+    assert!(why.contains(&format!("segment {at}, the oldest, or the one after it is damaged")), "{why}");
+    let packed = packs(&disk);
+    assert!(!packed.contains(&at) && packed.iter().any(|segment| *segment > at + 3), "{packed:?}");
+    assert!(store.find("waits").unwrap().is_some_and(|entry| entry.status.is_finished()));
 }
