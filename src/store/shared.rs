@@ -150,23 +150,20 @@ impl Shared {
 
     /// An unfinished document.
     pub(crate) fn entry(&self, seq: Seq) -> Result<Option<Entry>, ReadError> {
-        self.complete(self.index.with(|index| index.row(seq)))
+        self.look_up(|index| index.row(seq))
     }
 
     /// Any document by its key. While `by_key` is being checked, an unknown key is answered after the check.
     pub(crate) fn find(&self, key: &str) -> Result<Option<Entry>, ReadError> {
-        let found = self.index.with(|index| index.find(key));
-        if !matches!(found, Ok(None)) {
-            return self.complete(found);
-        }
-        if !self.journal_may_hold(key) {
-            return Ok(None);
+        let found = self.look_up(|index| index.find(key));
+        if !matches!(found, Ok(None)) || !self.journal_may_hold(key) {
+            return found;
         }
         let over = self.keys.done.wait_while(self.check(), |check| check.running);
         let unsure = over.unwrap_or_else(PoisonError::into_inner).unsure;
-        match self.index.with(|index| index.find(key)) {
+        match self.look_up(|index| index.find(key)) {
             Ok(None) if unsure => Err(ReadError::Stopping),
-            found => self.complete(found),
+            found => found,
         }
     }
 
@@ -193,7 +190,16 @@ impl Shared {
 
     /// Unfinished documents after `after`, in order of acceptance.
     pub(crate) fn page(&self, after: Option<Seq>, limit: usize) -> Result<Vec<Entry>, ReadError> {
-        self.rows(after, limit)?.into_iter().map(|row| self.journal.complete(row)).collect()
+        let rows = self.rows(after, limit)?;
+        let mut entries = Vec::with_capacity(rows.len());
+        for row in rows {
+            let (seq, segment) = (row.seq, row.at.segment);
+            match self.journal.complete(row) {
+                Err(_) if !self.journal.knows(segment) => entries.extend(self.entry(seq)?),
+                read => entries.push(read?),
+            }
+        }
+        Ok(entries)
     }
 
     /// The same without a look at their sales.
@@ -201,8 +207,25 @@ impl Shared {
         self.index.with(|index| index.page(after, limit)).map_err(index_failed)
     }
 
-    fn complete(&self, row: Result<Option<Row>, IndexError>) -> Result<Option<Entry>, ReadError> {
-        row.map_err(index_failed)?.map(|row| self.journal.complete(row)).transpose()
+    /// Asks the index, and reads what it says from the journal. A segment may be retired between the two: by then the index
+    /// has forgotten the document, or knows where it was taken along to.
+    pub(crate) fn look_up(
+        &self,
+        ask: impl Fn(&Index) -> Result<Option<Row>, IndexError>,
+    ) -> Result<Option<Entry>, ReadError> {
+        loop {
+            let Some(row) = self.index.with(&ask).map_err(index_failed)? else { return Ok(None) };
+            let place = row.at;
+            match self.journal.complete(row) {
+                Err(error) if !self.journal.knows(place.segment) => {
+                    let again = self.index.with(&ask).map_err(index_failed)?;
+                    if again.is_some_and(|again| again.at == place) {
+                        return Err(error);
+                    }
+                }
+                read => return read.map(Some),
+            }
+        }
     }
 
     /// The first pending document that is not passed over; those that are, are passed over in memory.

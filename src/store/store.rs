@@ -352,6 +352,16 @@ impl Store {
         self.shared().check_keys(0);
     }
 
+    /// Finds a document, and `meanwhile` happens after the index was asked and before the journal is.
+    #[cfg(test)]
+    pub(crate) fn find_while(&self, key: &str, meanwhile: impl Fn()) -> Result<Option<Entry>, ReadError> {
+        self.shared().look_up(|index| {
+            let found = index.find(key);
+            meanwhile();
+            found
+        })
+    }
+
     /// The index loses a key.
     #[cfg(test)]
     pub(crate) fn forget_key(&self, key: &str) {

@@ -19,10 +19,11 @@ use crate::store::disk_fake::{FakeDisk, Fault};
 use crate::store::journal::{list_segments, segment_name};
 use crate::store::pack::{Pack, pack_name};
 use crate::store::standing::Checkpoint;
-use crate::store::upkeep::Done;
+use crate::store::upkeep::{Done, Upkeep};
 use crate::store::verify::verify_on;
 use crate::store::{
-    Binding, CommitError, Effect, Kind, NewRecord, OpenReport, Options, ReadError, Stamp, Store, VerifyError,
+    Binding, CommitError, Effect, Entry, Kind, NewRecord, OpenReport, Options, ReadError, Stamp, Store,
+    VerifyError,
 };
 
 pub(super) const NOW: i64 = 1_700_000_000_000;
@@ -305,6 +306,51 @@ async fn a_segment_that_is_retired_while_a_check_begins_does_not_fail_it() {
     let report = verify_on(&stale, dir.path(), Some(up_to), &mut |_| {}).unwrap();
     assert!(report.first.0 == store.first_seq() && report.last.0 >= up_to, "{report:?}");
     assert!(stale.before.lock().unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_document_that_leaves_while_it_is_looked_up_is_gone_or_where_it_was_taken_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let waits = sell(&store, "waits").await;
+    sell_and_sign(&store, "finished").await;
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    sell_and_sign(&store, "now").await;
+    let upkeep = Mutex::new(store.upkeep(&options));
+    let before = store.find("waits").unwrap().unwrap();
+    // All of it happens at the first look.
+    let after = store.find_while("waits", || retire_up_to(&store, &upkeep, waits)).unwrap().unwrap();
+    assert!(after.at != before.at && after == Entry { at: after.at, ..before });
+    assert_eq!(store.find("finished").unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_finished_document_that_leaves_while_it_is_looked_up_is_not_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let finished = sell_and_sign(&store, "finished").await;
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    sell_and_sign(&store, "now").await;
+    let upkeep = Mutex::new(store.upkeep(&options));
+    let found = store.find_while("finished", || retire_up_to(&store, &upkeep, finished));
+    assert_eq!(found.unwrap(), None);
+}
+
+/// Goes on until the segment with this document is no longer kept.
+fn retire_up_to(store: &Store, upkeep: &Mutex<Upkeep>, document: Seq) {
+    let deadline = Instant::now() + DEADLINE;
+    while store.first_seq() <= document {
+        assert!(Instant::now() < deadline);
+        upkeep.lock().unwrap().round();
+    }
 }
 
 #[tokio::test]
