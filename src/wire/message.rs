@@ -1,5 +1,6 @@
 //! KRA's words that decide by themselves, on every wire and under every code but success.
 
+use super::named_field::{Manner, is_of_a_word, manner, names_the_sale};
 use super::result_code::Class;
 
 /// What KRA's message holds, in small letters and all of it, and what that means. The first row that fits holds.
@@ -48,29 +49,42 @@ pub(super) fn class(message: &str) -> Option<Class> {
 }
 
 /// The number that KRA expects and the one it found, where the message says that an invoice number is out of sequence,
-/// in whatever wording. Found is 0 where KRA does not say it; that is no number of a series.
+/// in whatever wording. Found is 0 where KRA does not say it; that is no number of a series. Other things are expected
+/// and found too: where the message is about another field of the sale, the number only says which sale is meant.
 pub(super) fn sequence(message: &str) -> Option<(u64, u64)> {
-    let message = message.to_lowercase();
-    let name_at = invoice_number(&message)?;
+    let message = message.to_ascii_lowercase();
+    let names = invoice_numbers(&message);
+    let (_, name_at) = *names.first()?;
     let after = |word: &str| message.find(word).map(|at| at + word.len());
+    if message.contains("expected a value for") {
+        return None;
+    }
     let expected_at = after("expected").or_else(|| after("expecting")).or_else(|| after("expect"))?;
     let (expected, expected_span) = next_number(&message, expected_at)?;
+    let named = next_number(&message, name_at);
     let found = ["found", "received", "but got", "but was", "instead of"]
         .iter()
         .filter_map(|word| next_number(&message, after(word)?))
-        .chain(next_number(&message, name_at))
-        .find(|(_, span)| *span != expected_span);
-    Some((expected, found.map_or(0, |(number, _)| number)))
+        .chain(named)
+        .find(|(_, span)| *span != expected_span)
+        .map_or(0, |(number, _)| number);
+    let is_about_it = names_the_sale(&message).is_none_or(|other| {
+        let manner = names.iter().map(|(from, to)| manner(&message, *from, *to)).min();
+        let agrees = named.is_some_and(|(number, _)| number == expected || number == found);
+        manner.is_some_and(|it| it < other || (it == other && it != Manner::Bracketed && agrees))
+    });
+    is_about_it.then_some((expected, found))
 }
 
-/// Where the words for the invoice number end; never those for a credit note's original.
-fn invoice_number(message: &str) -> Option<usize> {
-    ["invcno", "invc no", "invoice no", "invoice number", "invoiceno"].iter().find_map(|name| {
-        message.match_indices(name).find_map(|(at, _)| {
-            let whole_word = !message[..at].ends_with(|c: char| c.is_alphanumeric());
-            whole_word.then_some(at + name.len())
-        })
-    })
+/// Where the words for the invoice number stand; never those for a credit note's original.
+fn invoice_numbers(message: &str) -> Vec<(usize, usize)> {
+    let names = ["invcno", "invc no", "invoice no", "invoice number", "invoiceno"].iter();
+    let mut places: Vec<_> = names
+        .flat_map(|name| message.match_indices(name).map(|(at, _)| (at, at + name.len())))
+        .filter(|(at, _)| !message[..*at].ends_with(is_of_a_word))
+        .collect();
+    places.sort_unstable();
+    places
 }
 
 /// The first whole number behind this place, not far off and not part of a decimal, and where it stands.
@@ -89,94 +103,6 @@ fn next_number(message: &str, from: usize) -> Option<(u64, (usize, usize))> {
         return None;
     }
     digits.parse().ok().map(|number| (number, (from + start, from + start + digits.len())))
-}
-
-/// The fields of a sale, as KRA spells them.
-const FIELDS: [&str; 44] = [
-    "trdInvcNo",
-    "invcNo",
-    "orgInvcNo",
-    "custTin",
-    "custNm",
-    "custMblNo",
-    "salesTyCd",
-    "rcptTyCd",
-    "pmtTyCd",
-    "salesSttsCd",
-    "cfmDt",
-    "salesDt",
-    "stockRlsDt",
-    "cnclReqDt",
-    "cnclDt",
-    "rfdDt",
-    "rfdRsnCd",
-    "totItemCnt",
-    "totTaxblAmt",
-    "totTaxAmt",
-    "totAmt",
-    "prchrAcptcYn",
-    "remark",
-    "rcptPbctDt",
-    "trdeNm",
-    "adrs",
-    "topMsg",
-    "btmMsg",
-    "itemSeq",
-    "itemCd",
-    "itemClsCd",
-    "itemNm",
-    "bcd",
-    "pkgUnitCd",
-    "pkg",
-    "qtyUnitCd",
-    "qty",
-    "prc",
-    "splyAmt",
-    "dcRt",
-    "dcAmt",
-    "taxTyCd",
-    "taxblAmt",
-    "taxAmt",
-];
-/// Fields that come once for each tax letter.
-const FIELDS_BY_LETTER: [&str; 3] = ["taxblAmt", "taxRt", "taxAmt"];
-/// Fields that hold others.
-const HOLDERS: [&str; 2] = ["itemList", "receipt"];
-
-/// The field that a message names: `[<itemList><pkgUnitCd>]` is `itemList.pkgUnitCd`, `Expected a value for X` is X.
-pub(super) fn field(message: &str) -> Option<String> {
-    let mut holder = None;
-    for word in message.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()) {
-        let known =
-            |names: &[&'static str]| names.iter().find(|name| name.eq_ignore_ascii_case(word)).copied();
-        if let Some(name) = known(&HOLDERS) {
-            holder = Some(name);
-        } else if let Some(name) = known(&FIELDS).map(str::to_owned).or_else(|| by_letter(word)) {
-            return Some(match holder {
-                Some(holder) => format!("{holder}.{name}"),
-                None => name,
-            });
-        } else if !word.bytes().all(|byte| byte.is_ascii_digit()) {
-            // A holder counts only where it stands right before its field, or before an index.
-            holder = None;
-        }
-    }
-    named_after(message, "expected a value for ")
-}
-
-fn by_letter(word: &str) -> Option<String> {
-    let (stem, letter) = word.split_at_checked(word.len().checked_sub(1)?)?;
-    let letter = letter.to_ascii_uppercase();
-    let known = FIELDS_BY_LETTER.iter().find(|name| name.eq_ignore_ascii_case(stem))?;
-    matches!(letter.as_str(), "A" | "B" | "C" | "D" | "E").then(|| format!("{known}{letter}"))
-}
-
-/// The word behind these, where it looks like a field's name.
-fn named_after(message: &str, lead: &str) -> Option<String> {
-    let at = message.to_ascii_lowercase().find(lead)? + lead.len();
-    let rest = message.get(at..)?.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-    let name = rest.split(|c: char| !c.is_ascii_alphanumeric()).next()?;
-    (!name.is_empty() && name.len() <= 30).then(|| name.to_owned())
 }
 
 #[cfg(test)]
@@ -200,30 +126,20 @@ mod tests {
             ("Invalid taxblAmt. Expected: 86.21, But Found: 100.00", None),
             ("invcNo: 7. Invalid taxblAmt. Expected: 86.21, But Found: 100.00", None),
             ("Invalid invcNo sequence, expected: 99999999999999999999 but found: 1", None),
+            // The number only says which sale is meant.
+            ("Invalid pkg for invcNo 42. Expected: 1, Found: 2", None),
+            ("Expected 1 but found 2 for pkg of invcNo 42", None),
+            ("qty of invoice number 42: expected 1 but got 2", None),
+            ("invcNo 42: Expected: 1, Found: 2 [<itemList><pkg>]", None),
+            ("Expected a value for custTin of invcNo 42", None),
+            // Here the sale is what says which number is meant.
+            ("Invalid invcNo sequence for trdInvcNo T-7, expected: 43 but found: 42", Some((43, 42))),
+            ("trdInvcNo T-7: invcNo 42 is out of order, expected 43", Some((43, 42))),
+            ("Invalid invcNo sequence for tin P051234567Z, expected: 43 but found: 42", Some((43, 42))),
+            ("[<invcNo>] expected: 43 but found: 42 (custTin P051234567Z)", Some((43, 42))),
             ("", None),
         ] {
             assert_eq!(sequence(message), expected, "{message}");
-        }
-    }
-
-    #[test]
-    fn fields_that_messages_name() {
-        for (message, expected) in [
-            ("Check the code value [<itemList><pkgUnitCd>]", Some("itemList.pkgUnitCd")),
-            ("itemList[0].qtyUnitCd is wrong", Some("itemList.qtyUnitCd")),
-            ("receipt.trdeNm too long", Some("receipt.trdeNm")),
-            ("Expected a value for rfdDt", Some("rfdDt")),
-            ("Expected a value for 'fooBar'", Some("fooBar")),
-            ("Missing RfdDt Date", Some("rfdDt")),
-            ("Invalid RfdRsnCd", Some("rfdRsnCd")),
-            ("Rule taxRtE failed", Some("taxRtE")),
-            ("Invalid taxblAmtB. Expected: 86.21", Some("taxblAmtB")),
-            ("custTin cannot be Null", Some("custTin")),
-            ("Items provided under the itemList section do not exist in your stock", None),
-            ("it went wrong", None),
-            ("Expected a value for ", None),
-        ] {
-            assert_eq!(field(message).as_deref(), expected, "{message}");
         }
     }
 
@@ -231,7 +147,7 @@ mod tests {
         #[test]
         fn no_words_panic(message in "\\PC{0,80}", tail in "\\PC{0,20}") {
             for message in [message.clone(), format!("İnvcNo expected: {tail} found {message}")] {
-                let _ = (class(&message), sequence(&message), field(&message));
+                let _ = (class(&message), sequence(&message), super::super::named_field::named_field(&message));
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod initialise;
 pub mod invoice_details;
 mod json;
 mod message;
+mod named_field;
 pub mod probe;
 pub mod redact;
 pub mod result_code;

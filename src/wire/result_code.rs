@@ -10,6 +10,7 @@ use crate::queue::{Busy, Verdict, Words};
 
 use super::envelope::{self, Envelope};
 use super::message;
+use super::named_field::{Whose, named_field};
 use super::tree::Tree;
 
 /// A class of delivery, as the tables name it.
@@ -98,9 +99,6 @@ const CODES: [CodeRow; 28] = [
     few("E31", UNKNOWN_CODE_ATTEMPTS), // another kind of device's word for a malformed date
 ];
 
-/// Fields that the gateway and its configuration fill in.
-const OUR_FIELDS: [&str; 5] = ["tin", "bhfId", "cmcKey", "dvcSrlNo", "invcNo"];
-
 /// HTTP statuses of answers without a readable code, by range; the first row that fits holds.
 const STATUSES: [(u16, u16, Class); 14] = [
     (200, 299, Class::Unsure), // an error page, or half an answer: it may be in
@@ -186,26 +184,18 @@ pub fn classify(answer: &Answer<'_>) -> Verdict {
         words.field = Some("invcNo".to_owned());
         return Verdict::OutOfSequence { expected, found, words };
     }
-    words.field = message::field(&words.message);
-    // A parameter that is ours, not the sale's: no sale is refused for it.
-    let ours = words
-        .field
-        .as_deref()
-        .is_some_and(|field| OUR_FIELDS.iter().any(|it| it.eq_ignore_ascii_case(field)));
-    if ours && matches!(code.as_deref(), Some("910" | "913")) {
-        return Verdict::Config(words);
-    }
-    if let Some(class) = message::class(&words.message) {
-        return class.verdict(words, answer.retry_after, None);
-    }
-    match code.as_deref().map(of_code) {
-        Some(Some(row)) => row.class.verdict(words, answer.retry_after, row.at_least),
-        Some(None) => Verdict::Unsure(words),
-        None => match envelope.response_code {
-            Some(status) => of_status(status).verdict(words, answer.retry_after, None),
-            None => Verdict::Unsure(words),
-        },
-    }
+    let field = named_field(&words.message);
+    // What the gateway filled in is wrong in every sale: none is refused for it.
+    let ours = field.as_ref().is_some_and(|field| field.whose != Whose::Sale);
+    words.field = field.map(|field| field.name);
+    let (class, at_least) = match (message::class(&words.message), code.as_deref(), envelope.response_code) {
+        (Some(class), ..) => (class, None),
+        (None, Some(code), _) => of_code(code).map_or((Class::Unsure, None), |row| (row.class, row.at_least)),
+        (None, None, Some(status)) => (of_status(status), None),
+        (None, None, None) => (Class::Unsure, None),
+    };
+    let class = if class == Class::Refused && ours { Class::Config } else { class };
+    class.verdict(words, answer.retry_after, at_least)
 }
 
 #[cfg(test)]

@@ -123,6 +123,56 @@ fn every_message() {
     }
 }
 
+/// Found by a reader: `910 Invalid bhfId` declared five good slips invalid.
+#[test]
+fn no_sale_is_refused_for_what_the_gateway_filled_in() {
+    for field in [
+        "<tin>",
+        "<bhfId>",
+        "<cmcKey>",
+        "<dvcSrlNo>",
+        "<invcNo>",
+        "<regrId>",
+        "<regrNm>",
+        "<modrId>",
+        "<modrNm>",
+        "<salesSttsCd>",
+        "<receipt><trdeNm>",
+        "<receipt><adrs>",
+        "<receipt><topMsg>",
+        "<receipt><btmMsg>",
+    ] {
+        let plain = field.trim_matches(['<', '>']).replace("><", ".");
+        for code in ["910", "913"] {
+            for message in [
+                format!("Invalid {plain}"),
+                format!("Invalid {plain} [{field}]"),
+                format!("Check the code value [{field}] of trdInvcNo 000123"),
+            ] {
+                let body = format!(r#"{{"resultCd":"{code}","resultMsg":"{message}"}}"#);
+                assert_eq!(name(&answer(200, &body)), "config", "{body}");
+            }
+        }
+    }
+}
+
+/// Found by a reader: what named the number beside another field held the queue, or stopped the series.
+#[test]
+fn a_number_that_only_says_which_sale_is_meant_decides_nothing() {
+    for (message, field) in [
+        ("Invalid data for invcNo 42: [<custTin>]", "custTin"),
+        ("Invalid custTin (tin P051234567Z, bhfId 00, invcNo 42)", "custTin"),
+        ("Invalid pkg for invcNo 42. Expected: 1, Found: 2", "pkg"),
+        ("Customer TIN is not registered", "custTin"),
+    ] {
+        let body = format!(r#"{{"resultCd":"910","resultMsg":"{message}"}}"#);
+        let Verdict::Refused(words) = answer(200, &body) else {
+            panic!("{message}: {:?}", answer(200, &body))
+        };
+        assert_eq!(words.field.as_deref(), Some(field), "{message}");
+    }
+}
+
 #[test]
 fn every_status_without_a_code() {
     for (http_status, expected) in [

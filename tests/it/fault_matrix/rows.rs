@@ -115,12 +115,15 @@ pub(super) const ROWS: &[Row] = &[
     once("result_cd:912", Seen::Pending, Last::Signed),
     lasting("result_cd:912", Seen::Pending),
     once("result_cd:910,Invalid invcNo [<invcNo>]", Seen::Pending, Last::Signed),
+    once("result_cd:910,Invalid bhfId [<bhfId>]", Seen::Pending, Last::Signed),
+    once("result_cd:913,Check the code value [<receipt><trdeNm>]", Seen::Pending, Last::Signed),
     // REFUSED, by code and by words.
     once("result_cd:910", Seen::Rejected, Last::Rejected),
     once("result_cd:911", Seen::Rejected, Last::Rejected),
     once("result_cd:913", Seen::Rejected, Last::Rejected),
     once("result_cd:921", Seen::Rejected, Last::Rejected),
     once("result_cd:500,custNm cannot be null", Seen::Rejected, Last::Rejected),
+    once("result_cd:910,Invalid pkg for invcNo 42. Expected: 1 but found: 2", Seen::Rejected, Last::Rejected),
     // DUPLICATE is never "it was in" by itself.
     once("result_cd:994", Seen::Signed, Last::Signed),
     once("result_cd:994,overlapped,true", Seen::Signed, Last::Signed),
