@@ -1,17 +1,12 @@
 //! KRA's words that decide by themselves, on every wire and under every code but success.
 
-use super::named_field::{Manner, is_of_a_word, manner, names_the_sale};
+use super::named_field::{Manner, Whose, is_of_a_word, manner, named_field, names_the_sale};
 use super::result_code::Class;
 
 /// What KRA's message holds, in small letters and all of it, and what that means. The first row that fits holds.
-const MESSAGES: [(&[&str], Class); 23] = [
+const MESSAGES: [(&[&str], Class); 17] = [
     // Damage on KRA's side: several rows for one device; only KRA can mend it.
     (&["query did not return a unique result"], Class::Device),
-    // Identity that did not arrive is not the sale's fault.
-    (&["tin cannot be null"], Class::Device),
-    (&["bhfid cannot be null"], Class::Device),
-    (&["cmckey cannot be null"], Class::Device),
-    (&["dvcsrlno cannot be null"], Class::Device),
     // A wrong branch header is reported like this, and so is a passing fault.
     (&["error occurred while validating item tax type"], Class::Unsure),
     // The gateway's own routing is broken.
@@ -32,20 +27,23 @@ const MESSAGES: [(&[&str], Class); 23] = [
     (&["invalid pkg"], Class::Refused),
     (&["expected a value for"], Class::Refused),
     (&["incorrect qtyunitcd prefix"], Class::Refused),
-    (&["cannot be null"], Class::Refused),
-    (&["can not be null"], Class::Refused),
 ];
+/// Words that a database says too: they decide only about a field that we sent.
+const MISSING: [&str; 2] = ["cannot be null", "can not be null"];
 
-/// The class that a message decides; `None` where the code must.
+/// The class that a message decides; `None` where the code must. Whether a refusal is about the sale is not asked here.
 pub(super) fn class(message: &str) -> Option<Class> {
-    let message = message.to_lowercase();
-    let identity = |needle: &str| needle.starts_with("tin ");
-    let fits = |needle: &&str| match message.find(*needle) {
-        // `custTin cannot be Null` is about the buyer.
-        Some(at) if identity(needle) => !message[..at].ends_with(|c: char| c.is_alphanumeric()),
-        found => found.is_some(),
-    };
-    MESSAGES.iter().find(|(needles, _)| needles.iter().all(fits)).map(|(_, class)| *class)
+    let lower = message.to_ascii_lowercase();
+    let holds = |needle: &&str| lower.contains(needle);
+    if let Some((_, class)) = MESSAGES.iter().find(|(needles, _)| needles.iter().all(holds)) {
+        return Some(*class);
+    }
+    let field = named_field(message).filter(|_| MISSING.iter().any(holds))?;
+    Some(match field.whose {
+        // Identity that did not arrive is not the sale's fault.
+        Whose::Identity => Class::Device,
+        Whose::Gateway | Whose::Sale => Class::Refused,
+    })
 }
 
 /// The number that KRA expects and the one it found, where the message says that an invoice number is out of sequence,
@@ -147,7 +145,7 @@ mod tests {
         #[test]
         fn no_words_panic(message in "\\PC{0,80}", tail in "\\PC{0,20}") {
             for message in [message.clone(), format!("İnvcNo expected: {tail} found {message}")] {
-                let _ = (class(&message), sequence(&message), super::super::named_field::named_field(&message));
+                let _ = (class(&message), sequence(&message), named_field(&message));
             }
         }
     }

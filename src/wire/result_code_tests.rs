@@ -173,6 +173,26 @@ fn a_number_that_only_says_which_sale_is_meant_decides_nothing() {
     }
 }
 
+/// Found by a reader: a database's words about a column of its own were taken for a refusal of the sale.
+#[test]
+fn a_database_refuses_no_sale() {
+    for (code, message, expected) in [
+        ("991", "Column 'rcpt_sign' cannot be null", "unsure"),
+        ("991", "Column 'cust_tin' cannot be null", "unsure"),
+        ("999", "ORA-01400: value can not be null (OSCU.TRNS_SALES.RCPT_SIGN)", "unsure"),
+        ("894", "cannot be null", "unsure"),
+        ("900", "header cannot be Null", "device"),
+        ("910", "something cannot be Null", "refused"),
+        ("991", "custNm cannot be Null", "refused"),
+        ("991", "[<itemList><itemNm>] can not be null", "refused"),
+        ("991", "[<bhfId>] cannot be Null", "device"),
+        ("991", "trdeNm cannot be Null", "config"),
+    ] {
+        let body = format!(r#"{{"resultCd":"{code}","resultMsg":"{message}"}}"#);
+        assert_eq!(name(&answer(200, &body)), expected, "{code} {message}");
+    }
+}
+
 #[test]
 fn every_status_without_a_code() {
     for (http_status, expected) in [

@@ -130,6 +130,7 @@ pub(super) const ROWS: &[Row] = &[
     // UNSURE.
     once("result_cd:894", Seen::Signed, Last::Signed),
     once("result_cd:991", Seen::Signed, Last::Signed),
+    once("result_cd:991,Column 'rcpt_sign' cannot be null", Seen::Signed, Last::Signed),
     once("result_cd:999", Seen::Signed, Last::Signed),
     once("result_cd:999,Unknown error,true", Seen::Signed, Last::Signed),
     lasting("result_cd:999", Seen::InDoubt),
