@@ -194,7 +194,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let parked = self.ledger.parked(RELEASED_AT_ONCE).await?;
             let rulings: Vec<_> = parked
                 .into_iter()
-                .map(|(document, it)| (document, it.standing, Drain::release(it.words)))
+                .map(|(document, it)| (document, it.standing, Drain::release(it)))
                 .collect();
             if rulings.is_empty() {
                 return Ok(released);

@@ -220,7 +220,9 @@ impl Drain {
             },
             (Event::Bound, Doing::Binding(waiting, number))
             | (Event::RecordedAndBound, Doing::Recording(Some((waiting, number)))) => {
-                self.send(now, Waiting { bound: Some(number), answered: false, ..waiting }, number)
+                // It is bound anew only once what was unsure before is known not to be in KRA's books.
+                let bound = Waiting { bound: Some(number), answered: false, unsure_sends: 0, ..waiting };
+                self.send(now, bound, number)
             }
             (Event::Unreachable(unreachable), Doing::Connecting(_)) => {
                 self.unreachable(now, unreachable, dice);
@@ -330,6 +332,7 @@ impl Drain {
             );
         }
         match self.series {
+            Series::Proven if self.no_look_up && head.is_of_unknown_number() => self.stop_before(view, head),
             Series::Proven => self.connect(head),
             Series::AskingNext | Series::Unproven => {
                 self.series = Series::AskingNext;
@@ -354,7 +357,7 @@ impl Drain {
 
     /// What was tried before is tried again only while KRA answers a probe: so a try counts against the right one.
     fn connect(&mut self, waiting: Waiting) -> Action {
-        if waiting.attempts > 0 || waiting.unsure_sends > 0 {
+        if waiting.attempts > 0 || waiting.unsure_sends > 0 && waiting.bound.is_some() {
             self.doing = Doing::ProbingBefore(waiting);
             return Action::Probe;
         }
@@ -385,6 +388,20 @@ impl Drain {
             }
         }
         Action::Record(document, Box::new(ruling), next.map(|(waiting, number)| (waiting.document, number)))
+    }
+
+    /// What became of it is lost, and KRA cannot be asked.
+    fn stop_before(&mut self, view: &View, head: Waiting) -> Action {
+        let why = format!(
+            "document {0} may be in KRA's books under a number that is not known here, and this KRA has no function to look it \
+             up: see in KRA's portal, then `queue settle {0}`",
+            head.document
+        );
+        self.stop(view.next_number, why);
+        if let Some(stopped) = &mut self.stopped {
+            stopped.document = Some(head.document);
+        }
+        Action::WaitUntil(None)
     }
 
     fn stop(&mut self, number: u64, why: String) {

@@ -77,8 +77,12 @@ impl Standing {
         }
     }
 
-    /// The series never goes back: an older number of ours that was found at KRA only later changes nothing.
+    /// The series never goes back: an older number of ours that was found at KRA only later changes nothing. Nor does it jump
+    /// over numbers that nobody has accounted for, as a salvage may leave some: KRA's books are walked from there.
     fn use_number(&mut self, number: u64, sign: &str, document: Seq) {
+        if number > self.series.next {
+            return;
+        }
         self.series.next = self.series.next.max(number.saturating_add(1));
         if self.series.last.as_ref().is_none_or(|last| last.number <= number) {
             self.series.last = Some(LastAccepted { number, sign: sign.to_owned(), document: Some(document) });
@@ -285,6 +289,9 @@ mod tests {
         standing.apply(Kind::Foreign, &adopted, None, AT);
         standing.apply(Kind::Outcome, &moved(3, used("S5")), Some(5), AT);
         assert_eq!(standing.series.next, 9);
+        assert_eq!(standing.series.last.as_ref().map(|last| last.number), Some(8));
+        standing.apply(Kind::Outcome, &moved(4, used("S11")), Some(11), AT);
+        assert_eq!(standing.series.next, 9, "numbers 9 and 10 are nobody's yet");
         assert_eq!(standing.series.last.as_ref().map(|last| last.number), Some(8));
     }
 

@@ -46,10 +46,8 @@ impl Drain {
             Verdict::Accepted(proof) => {
                 self.alike.accepted();
                 self.canary_answered(waiting.document);
-                let fresh = |next: &Waiting| {
-                    let untried = next.bound.is_none() && next.attempts == 0;
-                    untried && self.series == Series::Proven && self.spent.is_none()
-                };
+                // Behind a number that the series does not stand at nobody has looked.
+                let fresh = |next: &Waiting| number == view.next_number && self.is_bound_unseen(next);
                 let next = view.after.filter(fresh).map(|next| (next, number + 1));
                 self.record_and_bind(waiting.document, standing.accepted(proof, false), next)
             }
@@ -107,6 +105,13 @@ impl Drain {
 
     pub(super) fn own_pause(&self, tries: u32, dice: Dice) -> Duration {
         backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, tries, dice)
+    }
+
+    /// The next document may be bound in the same commit: nothing is to be looked at before.
+    fn is_bound_unseen(&self, next: &Waiting) -> bool {
+        let untried = next.bound.is_none() && next.attempts == 0;
+        let sure = !(self.no_look_up && next.is_of_unknown_number());
+        untried && sure && self.series == Series::Proven && self.spent.is_none()
     }
 
     fn not_sent(

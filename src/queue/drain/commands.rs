@@ -109,8 +109,9 @@ impl Drain {
     }
 
     /// What a parked document becomes when everything is retried.
-    pub fn release(words: Words) -> Ruling {
-        moved(Status::Pending, NumberFate::Released, words)
+    pub fn release(parked: Subject) -> Ruling {
+        let unsure_sends = parked.standing.unsure_sends;
+        Ruling { unsure_sends, ..moved(Status::Pending, NumberFate::Released, parked.words) }
     }
 
     /// What was asked for is on disk: the machine goes on from there.
@@ -176,8 +177,11 @@ impl Case<'_> {
     }
 
     fn becomes(&self, status: Status, number: NumberFate, said: &'static str) -> Result<Act, Declined> {
+        let standing = self.subject.standing;
+        let pending = status == Status::Pending;
         let ruling = Ruling {
-            attempts: if status == Status::Pending { 0 } else { self.subject.standing.attempts },
+            attempts: if pending { 0 } else { standing.attempts },
+            unsure_sends: if pending { standing.unsure_sends } else { 0 },
             ..moved(status, number, self.subject.words.clone())
         };
         Ok(Act { ruling: Some(ruling), said })
@@ -256,10 +260,13 @@ impl Case<'_> {
             );
         }
         let timeout = machine.policy.request_timeout.saturating_mul(2);
-        let landed = doubt.is_some_and(|doubt| self.now.since(doubt.last_sent) >= timeout);
+        let landed = machine.landed(self.now, self.document);
         let absent =
             doubt.is_some_and(|doubt| doubt.absent_at.is_some_and(|at| at >= doubt.last_sent.after(timeout)));
         match settlement {
+            Settlement::Accepted if self.subject.standing.invoice_no.is_none() => {
+                self.becomes(Status::Settled, NumberFate::Kept, "settled: KRA has it")
+            }
             Settlement::Accepted => self.becomes(
                 Status::Settled,
                 NumberFate::Used,

@@ -27,7 +27,8 @@ pub struct Waiting {
     pub document: Seq,
     /// The number it is bound to.
     pub bound: Option<u64>,
-    /// Sends under that number whose outcome is unknown.
+    /// Sends under that number whose outcome is unknown. Not bound, and more than none: it may have been sent under a number
+    /// that is not known here, for records were lost.
     pub unsure_sends: u32,
     /// An outcome was recorded since it was bound: it was not interrupted half way.
     pub answered: bool,
@@ -35,6 +36,13 @@ pub struct Waiting {
     pub accepted: bool,
     /// Tries that KRA answered about this document.
     pub attempts: u32,
+}
+
+impl Waiting {
+    /// KRA may have it under a number that is not known here.
+    pub const fn is_of_unknown_number(&self) -> bool {
+        self.bound.is_none() && self.unsure_sends > 0
+    }
 }
 
 /// What the log says at this moment.

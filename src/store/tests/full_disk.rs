@@ -148,7 +148,7 @@ async fn an_index_that_found_no_room_is_opened_anew() {
         assert!(matches!(&known[..], [Committed::Known(_)]));
         assert_eq!(store.health().failed, None);
     }
-    commit(&store, vec![bind(first.seq, 77)]).await.unwrap();
+    commit(&store, vec![bind(first.seq, store.series().next)]).await.unwrap();
     store.fill_disk_under_index();
     commit(&store, vec![signed(first.seq, "SIGN")]).await.unwrap();
     check_index_against_journal(&store);

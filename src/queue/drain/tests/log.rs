@@ -120,9 +120,11 @@ impl Log {
     }
 
     fn use_number(&mut self, number: u64, sign: String) {
-        self.next_number = self.next_number.max(number + 1);
-        if self.last.as_ref().is_none_or(|(last, _)| *last <= number) {
-            self.last = Some((number, sign.clone()));
+        if number <= self.next_number {
+            self.next_number = self.next_number.max(number + 1);
+            if self.last.as_ref().is_none_or(|(last, _)| *last <= number) {
+                self.last = Some((number, sign.clone()));
+            }
         }
         self.used.retain(|(used, _)| *used != number);
         self.used.push((number, sign));

@@ -3,6 +3,7 @@
 
 mod kra;
 mod log;
+mod lost_records;
 mod proofs;
 mod property;
 mod scenarios;
