@@ -71,6 +71,17 @@ pub enum Command {
     /// Without a path, or with a directory: asks the running daemon, or reads the store of a stopped one; writes nothing.
     /// With a file: checks that export alone, on any machine. Exit code 1 and the first bad record's number on damage.
     Verify(VerifyArgs),
+    /// Read out of a damaged store what can be read, into a new one
+    ///
+    /// DIR, the damaged store's directory (state_dir), is only read. The new store has the same device and keys, and every
+    /// record that could be read under its old running number. What could not be read is listed: running numbers and, where
+    /// known, the registers' own numbers. Nothing that KRA may have is sent again before its books were asked; where those
+    /// show more than is left, the series stops and `series adopt` takes it over. Keep DIR as evidence; then set state_dir to
+    /// the new directory. Exit code 0 all was read, 1 something was lost, 66 there is no store.
+    Salvage(SalvageArgs),
+    /// What `salvage` starts to read an index that may end it
+    #[command(hide = true)]
+    SalvageIndex(SalvageIndexArgs),
     /// Make the store of a new till
     #[command(subcommand)]
     Store(StoreCommand),
@@ -391,6 +402,29 @@ pub struct VerifyArgs {
     /// How results are printed.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Options of `salvage`.
+#[derive(Args, Clone, Debug)]
+pub struct SalvageArgs {
+    /// The damaged store's directory; no gateway may be running on it
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// The new store's directory: it is made, or is there and empty
+    #[arg(long, value_name = "DIR")]
+    pub into: PathBuf,
+    /// How results are printed.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Options of `salvage-index`.
+#[derive(Args, Clone, Debug)]
+pub struct SalvageIndexArgs {
+    /// A copy of the index
+    pub dir: PathBuf,
+    /// The journal's id
+    pub journal: String,
 }
 
 /// `store ...`

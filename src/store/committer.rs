@@ -33,6 +33,8 @@ use crate::store::standing::{Base, Checkpoint, Standing};
 const GROUP_SOFT_LIMIT: usize = 1 << 20;
 /// Room kept for a segment's BASE.
 const BASE_BOUND: usize = 2048;
+/// So many records of a salvage go into one group.
+const SALVAGED: usize = 256;
 
 /// Everything that changes with each group; the committer's own.
 pub(crate) struct Committer {
@@ -217,6 +219,28 @@ impl Committer {
         };
         self.push(&mut draft, record, Step::default());
         self.commit(draft).map_err(|Broken(why)| why)
+    }
+
+    /// Commits the records of a salvage, each with the document that it changes as the index has it; no two of one document.
+    pub(crate) fn commit_those(&mut self, records: &[(NewRecord, Option<Entry>)]) -> Result<(), String> {
+        for group in records.chunks(SALVAGED) {
+            let bytes = group.iter().map(|(record, _)| encoded_bound(record)).sum();
+            let Some(mut draft) = self.begin(bytes).map_err(|Broken(why)| why)? else {
+                return Err("the disk is full".to_owned());
+            };
+            for (record, known) in group {
+                self.push(&mut draft, record, Step { used: None, known: known.clone() });
+            }
+            self.commit(draft).map_err(|Broken(why)| why)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a last checkpoint, and says where the chain ends.
+    pub(crate) fn finish(mut self) -> Result<(Seq, [u8; 32]), String> {
+        self.pace.ask();
+        self.close().map_err(|Broken(why)| why)?;
+        Ok(self.head)
     }
 
     /// Groups and commits all requests, taking each from the line as it is dealt with.

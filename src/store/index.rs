@@ -348,6 +348,24 @@ impl Index {
         })
     }
 
+    /// All documents, by the register's own number.
+    pub(crate) fn documents(&self) -> Result<Vec<(String, Row)>, IndexError> {
+        let mut found = Vec::new();
+        let keys = self.ask(|| {
+            let rows = self.by_key.iter().map(|row| row.map_err(said));
+            rows.collect::<Result<Vec<_>, _>>()
+        })?;
+        for (key, value) in keys {
+            let row = match keyed(&value).map_err(said)? {
+                Keyed::Finished(row) => Some(row),
+                Keyed::Open(seq) => self.row(seq)?,
+            };
+            let key = String::from_utf8_lossy(&key).into_owned();
+            found.extend(row.map(|row| (key, row)));
+        }
+        Ok(found)
+    }
+
     /// Keys of documents accepted after `seq`: what the journal lost, if it ends there.
     pub(crate) fn keys_after(&self, seq: Seq) -> Result<Vec<String>, IndexError> {
         self.ask(|| {

@@ -46,9 +46,13 @@
 //! need no room of a full disk, and where even those are used up the reserve is given up (`spares`). An index that found
 //! no room is closed and opened anew (`slot`, `reindex`).
 //!
+//! # After damage
+//!
+//! `salvage` makes a new store from what can be read of a damaged one.
+//!
 //! # Not here yet
 //!
-//! Salvage, and making the index anew over damage in finished records that are not compressed.
+//! Making the index anew over damage in finished records that are not compressed.
 
 mod admin_body;
 mod alert_body;
@@ -103,6 +107,7 @@ mod retiring;
 mod room;
 mod rules;
 mod sale_body;
+mod salvage;
 mod scan;
 mod scrub;
 mod secrets;
@@ -140,6 +145,7 @@ pub use ledger::{JournalLedger, LedgerOpenError, Terms};
 pub use options::{Committed, Counts, Cut, Damage, Health, OpenReport, Options, Progress, Step};
 pub use record::{KEY_MAX, Kind, Located, Malformed, NewRecord, ORIGIN_MAX, Record, Stamp};
 pub use room::{Room, RoomLevel};
+pub use salvage::{Indexed, Known, LostSale, ReadIndex, SalvageError, Salvaged, known_documents, salvage};
 pub use secrets::{SecretError, Secrets};
 pub use standing::{Genesis, Identifier};
 pub use store::Store;

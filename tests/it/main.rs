@@ -42,6 +42,7 @@ mod registration;
 mod reload;
 mod replaces;
 mod sales;
+mod salvage;
 mod secrets;
 mod series;
 mod shutdown;
