@@ -151,10 +151,6 @@ fn walk_on(
         if chain.as_ref().is_some_and(done) {
             break;
         }
-        // What comes after an unfinished end was never written in order.
-        if let (Some(chain), Some(Cut { segment, offset, .. })) = (&chain, tail) {
-            return Err(chain.bad(segment, offset, "a group is not whole, but there are later segments"));
-        }
         match read_segment(disk, *segment, &mut buffer) {
             Ok(()) => {}
             // A compressed segment that is not as it was written.
@@ -172,6 +168,11 @@ fn walk_on(
             None => chain.insert(Chain::begin(*segment, &buffer)?),
         };
         let surveyed = survey(*segment, &buffer, &found.journal);
+        // What stands after the last group of a segment is nobody's, if the next segment goes on where that group ends.
+        let goes_on = surveyed.groups.first().map(|(_, header)| header.number) == found.number;
+        if let Some(Cut { segment, offset, .. }) = tail.filter(|_| !goes_on) {
+            return Err(found.bad(segment, offset, "a group is not whole, but there are later segments"));
+        }
         let pack = open_pack(disk, *segment).ok().flatten();
         found.segment(&buffer, (&surveyed, pack.is_some()), up_to, each)?;
         if let (Some(pack), true) = (pack, found.number.is_some()) {

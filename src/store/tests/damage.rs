@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::harness::{check_index_against_journal, open, open_fake, options, sell, sell_and_sign, try_open};
+use super::harness::{
+    check_index_against_journal, commit, open, open_fake, options, sale, sell, sell_and_sign, try_open,
+};
 use crate::store::codec::{length_u64, length_usize};
 use crate::store::disk_fake::{FakeDisk, Random};
 use crate::store::group::{BLOCK, HEADER, seal};
@@ -262,6 +264,63 @@ async fn a_missing_part_stops_the_start_and_is_not_made_anew() {
     let (store, report) = open(dir.path());
     assert!(report.rebuilt.is_none() && report.damage.is_empty());
     check_index_against_journal(&store);
+}
+
+/// Found by the damage campaign: `verify` called it damage, and `run` knew of none.
+#[tokio::test]
+async fn what_stands_behind_the_last_group_of_a_closed_segment_is_nobodys() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = options();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let signer = store.signer();
+    for number in 0..20 {
+        // Of four blocks each: they do not fill a segment to its end.
+        commit(&store, vec![sale(&signer, &format!("S{number}"), 15_500)]).await.unwrap();
+    }
+    store.close().await;
+    let closed = list_segments(&Arc::clone(&disk)).unwrap().len() - 1;
+    assert!(closed >= 2);
+    let behind = std::cell::Cell::new(0);
+    let last_group = |copy: &Arc<FakeDisk>, segment: u32, harm: &dyn Fn(&mut [u8])| {
+        copy.tamper(&segment_name(segment), |bytes| {
+            let mut id = [0; 16];
+            id.copy_from_slice(&bytes[10..26]);
+            let surveyed = survey(segment, bytes, &id);
+            let at = length_usize(u32::try_from(surveyed.end).unwrap());
+            let (last, _) = surveyed.groups.last().unwrap();
+            let last = length_usize(u32::try_from(*last).unwrap());
+            // One that was grown ends there.
+            if let Some(byte) = bytes.get_mut(at + 9) {
+                *byte ^= 4;
+                behind.set(behind.get() + 1);
+            }
+            harm(&mut bytes[last..at]);
+        });
+    };
+    for segment in 1..=u32::try_from(closed).unwrap() {
+        let copy = disk.fork();
+        last_group(&copy, segment, &|_| {});
+        assert!(verify_on(&copy, dir.path(), None, &mut |_| {}).is_ok(), "segment {segment}");
+        let (store, report) = open_fake(&copy, dir.path(), &options, false).unwrap();
+        assert_eq!(report.damage, [], "segment {segment}");
+        assert_eq!(store.scrub_once(), [0; 0], "segment {segment}");
+        store.close().await;
+
+        let copy = disk.fork();
+        last_group(&copy, segment, &|group| group.fill(0));
+        assert!(verify_on(&copy, dir.path(), None, &mut |_| {}).is_err(), "segment {segment}");
+        match open_fake(&copy, dir.path(), &options, false) {
+            Err(OpenError::Damaged { damage, .. }) => assert_eq!(damage.segment, segment),
+            Ok((store, report)) => {
+                let told = report.damage.iter().any(|damage| damage.segment == segment);
+                assert!(told || store.scrub_once() == [segment], "segment {segment}");
+                store.close().await;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(behind.get() > 0, "no segment had room behind its last group");
 }
 
 #[tokio::test]
