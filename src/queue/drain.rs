@@ -18,39 +18,20 @@ mod look_ups;
 mod messages;
 mod pauses;
 mod proofs;
+mod series;
 mod spent;
 #[cfg(test)]
 mod tests;
 
 use answers::Standing;
 use proofs::Proofs;
+use series::Series;
 use spent::{Counting, Spent};
 
 pub use commands::{Act, Subject};
 pub use messages::{Action, Event, LookUp, NumberFate, Policy, Ruling, View, Waiting};
 pub use pauses::Hold;
-
-/// Why nothing of the series is sent any more, until a person acts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    /// The number in question.
-    pub number: u64,
-    /// The document whose doubt stops it, where it is that: once it is settled, KRA's books are asked again.
-    pub document: Option<Seq>,
-    /// The number that KRA itself said it expects.
-    pub expected: Option<u64>,
-    /// In words, with both numbers.
-    pub why: String,
-}
-
-/// Before the first send after a start or a change of series, both ends of the series are looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Series {
-    AskingNext,
-    AskingPrevious,
-    Proven,
-    Unproven,
-}
+pub use series::Stopped;
 
 /// What the shell is doing for us right now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -388,24 +369,6 @@ impl Drain {
             }
         }
         Action::Record(document, Box::new(ruling), next.map(|(waiting, number)| (waiting.document, number)))
-    }
-
-    /// What became of it is lost, and KRA cannot be asked.
-    fn stop_before(&mut self, view: &View, head: Waiting) -> Action {
-        let why = format!(
-            "document {0} may be in KRA's books under a number that is not known here, and this KRA has no function to look it \
-             up: see in KRA's portal, then `queue settle {0}`",
-            head.document
-        );
-        self.stop(view.next_number, why);
-        if let Some(stopped) = &mut self.stopped {
-            stopped.document = Some(head.document);
-        }
-        Action::WaitUntil(None)
-    }
-
-    fn stop(&mut self, number: u64, why: String) {
-        self.stopped = Some(Stopped { number, document: None, expected: None, why });
     }
 }
 

@@ -234,42 +234,4 @@ impl Drain {
             }
         }
     }
-
-    pub(super) fn series_answered(&mut self, look_up: LookUp, view: &View) {
-        let next = view.next_number;
-        match (look_up, self.series) {
-            (LookUp::Busy(_) | LookUp::Failed(_) | LookUp::Refused(_), _) => {}
-            (LookUp::Missing(_), _) => self.series = Series::Proven,
-            (LookUp::Absent, Series::AskingPrevious) => {
-                let last = next - 1;
-                self.stop(next, format!("our next number is {next}, and KRA does not have number {last}"));
-            }
-            (LookUp::Absent, _) => {
-                self.series = if next > 1 { Series::AskingPrevious } else { Series::Proven };
-            }
-            (LookUp::Found { signature, trader_ref, .. }, Series::AskingPrevious) => {
-                // A proof that we never had, or that KRA does not show, proves nothing and contradicts nothing.
-                let known = |(number, sign): &&(u64, String)| *number + 1 == next && !sign.is_empty();
-                let ours = view.last.as_ref().filter(known).map(|(_, sign)| sign);
-                match (ours, signature) {
-                    (Some(ours), Some(theirs)) if *ours != theirs => {
-                        let (theirs, last) = (trader_ref.unwrap_or_else(|| "?".to_owned()), next - 1);
-                        let why = format!(
-                            "KRA holds sale {theirs} under number {last}, not the one that we sent under it"
-                        );
-                        self.stop(last, why);
-                    }
-                    _ => self.series = Series::Proven,
-                }
-            }
-            (LookUp::Found { trader_ref, .. }, _) => {
-                let theirs = trader_ref.unwrap_or_else(|| "?".to_owned());
-                let why = format!(
-                    "our next number is {next}, and KRA already holds sale {theirs} under it: another till or \
-                     product numbers in this series"
-                );
-                self.stop(next, why);
-            }
-        }
-    }
 }
