@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::queue::drain::Drain;
+use crate::queue::drain::{Denied, Drain};
 use crate::queue::{Line, Seq};
 use crate::status::WaitingWebhook;
 
@@ -27,6 +27,8 @@ pub struct Sight {
     pub aside: Vec<Seq>,
     /// Seconds until the document in doubt is asked about again.
     pub next_check: Option<u64>,
+    /// Sales that KRA called accepted and that its books do not show.
+    pub denied: Vec<Denied>,
     /// Wall clock of the last answer of KRA, milliseconds since 1970: shown, never counted with.
     pub last_contact_ms: Option<i64>,
     /// When that was.
@@ -177,6 +179,7 @@ impl Progress {
                 stopped: drain.stopped().map(|stopped| stopped.why.clone()),
                 aside: drain.aside(now),
                 next_check: drain.doubt().map(|doubt| doubt.ask_at.since(now).as_secs()),
+                denied: drain.denied().cloned().collect(),
                 last_contact_ms: sight.last_contact_ms,
                 contact_at: sight.contact_at,
             };

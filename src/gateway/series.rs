@@ -5,7 +5,6 @@ use tracing::warn;
 use super::drain_queue::Drainer;
 use super::operator::Order;
 use super::ports::{About, Authority, Clock, Device, Ledger, LedgerError, Registry, Sale};
-use crate::fiscal::{CmcKey, DeviceIdentity};
 use crate::queue::adoption::{Adoption, Claim, Finding, Page, Step, Theirs, Tied};
 use crate::queue::drain::{Drain, View};
 use crate::queue::{Declined, FoundInvoice, LookedUp, SentAs, Seq, Words, compare};
@@ -57,9 +56,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             }
             None => None,
         };
-        let kra_next = theirs(&self.ask_books(view.next_number).await);
+        let kra_next = theirs(&self.ask_books(drain, view.next_number).await);
         let kra_last = match &view.last {
-            Some((number, _)) => Some(theirs(&self.ask_books(*number).await)),
+            Some((number, _)) => Some(theirs(&self.ask_books(drain, *number).await)),
             None => None,
         };
         let stopped = drain.stopped();
@@ -93,7 +92,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         loop {
             match adoption.step() {
                 Step::Read(number) => {
-                    let looked_up = self.ask_books(number).await;
+                    let looked_up = self.ask_books(drain, number).await;
                     let ours = self.ledger.signature_under(number).await?;
                     let claim = match &looked_up {
                         LookedUp::Found(found) => self.claim(number, found, tied).await?,
@@ -173,17 +172,17 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         Ok(Some(Claim { document: sale.seq, trader_ref, standing: sale.seen(), equality }))
     }
 
-    async fn ask_books(&self, number: u64) -> LookedUp {
+    async fn ask_books(&self, drain: &Drain, number: u64) -> LookedUp {
         let (Device::Active(device, _), Some(key)) = (self.ledger.device(), self.ledger.key()) else {
             let message = "the device is not registered".to_owned();
             return LookedUp::Failed(Words { message, ..Words::default() });
         };
-        self.ask(number, &device, &key).await
-    }
-
-    async fn ask(&self, number: u64, device: &DeviceIdentity, key: &CmcKey) -> LookedUp {
         let about = About { invoice_no: Some(number), ..About::default() };
-        self.authority.look_up(number, device, key, &about).await
+        match self.authority.look_up(number, &device, &key, &about).await {
+            // It is there, but not on each of KRA's servers.
+            LookedUp::Missing(words) if drain.has_look_up() => LookedUp::Failed(words),
+            looked_up => looked_up,
+        }
     }
 }
 

@@ -8,9 +8,10 @@ use super::measure::{Instruments, certificate_snapshot, exchange_snapshot, skew_
 use super::ports::{Authority, Behind, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
 use crate::fiscal::KraDateTime;
+use crate::queue::drain::Denied;
 use crate::queue::{Probed, Status};
 use crate::status::{
-    ClockSnapshot, DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot,
+    ClockSnapshot, DeniedSale, DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot,
     StoreSnapshot,
 };
 
@@ -85,6 +86,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 rejected: counts.rejected,
                 refused: self.ledger.open_refusals().iter().take(MOST_REFUSED).map(refused_sale).collect(),
                 accepted_no_proof: counts.accepted_no_proof,
+                denied: sight.denied.into_iter().map(denied_sale).collect(),
                 oldest_age_seconds: self.ledger.oldest_beside(&sight.aside).map_or(0, |age| age.as_secs()),
             },
             last_signed: None,
@@ -162,6 +164,11 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             Ok(Probed::Down(_)) | Err(_) => false,
         }
     }
+}
+
+fn denied_sale(denied: Denied) -> DeniedSale {
+    let Denied { document, number, stranger } = denied;
+    DeniedSale { id: document, invc_no: number, stranger }
 }
 
 fn refused_sale(refusal: &OpenRefusal) -> RefusedSale {

@@ -14,6 +14,7 @@ use super::{Busy, Probed, Sent, Seq, Status, Verdict, Words};
 
 mod answers;
 mod commands;
+mod function;
 mod look_ups;
 mod messages;
 mod pauses;
@@ -24,6 +25,7 @@ mod spent;
 mod tests;
 
 use answers::Standing;
+use function::Function;
 use proofs::Proofs;
 use series::Series;
 use spent::{Counting, Spent};
@@ -31,6 +33,7 @@ use spent::{Counting, Spent};
 pub use commands::{Act, Subject};
 pub use messages::{Action, Event, LookUp, NumberFate, Policy, Ruling, View, Waiting};
 pub use pauses::Hold;
+pub use proofs::Denied;
 pub use series::Stopped;
 
 /// What the shell is doing for us right now.
@@ -86,8 +89,8 @@ pub struct Drain {
     proof_wanted: Option<(Seq, u64)>,
     /// Those whose proof is looked up again in passing.
     proofs: Proofs,
-    /// The server has no look-up function, as far as is known.
-    no_look_up: bool,
+    /// KRA's function to look up one invoice.
+    look_up: Function,
     sent_at: Moment,
     asked_at: Moment,
     doing: Doing,
@@ -123,7 +126,7 @@ impl Drain {
             failed_look_ups: 0,
             proof_wanted: None,
             proofs: Proofs::default(),
-            no_look_up: false,
+            look_up: Function::default(),
             sent_at: now,
             asked_at: now,
             doing: Doing::Nothing,
@@ -175,8 +178,13 @@ impl Drain {
     }
 
     /// This server has no look-up function: doubts cannot be settled by its books.
-    pub const fn no_look_up(&self) -> bool {
-        self.no_look_up
+    pub fn no_look_up(&self) -> bool {
+        self.look_up == Function::Missing
+    }
+
+    /// This server's look-up function has answered since the start.
+    pub fn has_look_up(&self) -> bool {
+        self.look_up == Function::There
     }
 
     /// Those who have stepped aside and are not yet due again, ascending.
@@ -228,25 +236,7 @@ impl Drain {
                 self.doing = Doing::Connecting(waiting);
                 Action::Connect
             }
-            (Event::LookedUp(LookUp::Missing(_)), Doing::AskingForProof(document, number)) => {
-                self.ask_list_for_proof(document, number)
-            }
-            (
-                Event::LookedUp(look_up),
-                Doing::AskingForProof(document, _) | Doing::AskingListForProof(document),
-            ) => self.proof_answered(now, document, look_up, view, dice),
-            (Event::LookedUp(look_up), doing @ (Doing::AskingAboutDoubt | Doing::AskingAboutSeries)) => {
-                match self.look_up_came_through(now, look_up, dice) {
-                    None => self.rest(now, view),
-                    Some(look_up) if doing == Doing::AskingAboutDoubt => {
-                        self.doubt_answered(now, look_up, view, dice)
-                    }
-                    Some(look_up) => {
-                        self.series_answered(look_up, view);
-                        self.rest(now, view)
-                    }
-                }
-            }
+            (Event::LookedUp(look_up), doing) => self.looked_up(now, look_up, doing, view, dice),
             (Event::Probed(probed), Doing::Probing) => {
                 self.probed(now, probed, dice);
                 self.rest(now, view)
@@ -278,7 +268,7 @@ impl Drain {
             }
         }
         if let Some((document, number)) = self.proof_wanted.take() {
-            return self.ask_for_proof(document, number);
+            return self.ask_for_proof(now, document, number);
         }
         if self.stopped.is_some() {
             return Action::WaitUntil(None);
@@ -313,7 +303,9 @@ impl Drain {
             );
         }
         match self.series {
-            Series::Proven if self.no_look_up && head.is_of_unknown_number() => self.stop_before(view, head),
+            Series::Proven if self.no_look_up() && head.is_of_unknown_number() => {
+                self.stop_before(view, head)
+            }
             Series::Proven => self.connect(head),
             Series::AskingNext | Series::Unproven => {
                 self.series = Series::AskingNext;

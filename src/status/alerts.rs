@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    About, AlertKey, CertificateSnapshot, RefusedSale, SkewSnapshot, Snapshot, StoreSnapshot, WaitingWebhook,
-    advice,
-};
-use crate::queue::{Seq, Status};
+use super::{AlertKey, CertificateSnapshot, SkewSnapshot, Snapshot, StoreSnapshot, WaitingWebhook};
+use crate::queue::Seq;
+
+mod queue;
+
+use queue::{REJECTED, refusal};
 
 /// A condition that somebody must act on.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -21,7 +22,7 @@ pub struct Alert {
 }
 
 /// The alerts by which the gateway counts as degraded; all others only want to be known.
-const DEGRADING: [&str; 12] = [
+const DEGRADING: [&str; 13] = [
     "damage",
     "device",
     "disk_filling",
@@ -29,6 +30,7 @@ const DEGRADING: [&str; 12] = [
     "disk_reserve",
     "held",
     "kra_down",
+    "not_in_books",
     "offline",
     "parked",
     "rejected",
@@ -87,39 +89,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         );
     }
     way_alerts(snapshot, &mut raise);
-    if snapshot.queue.rejected > 0 {
-        raise(REJECTED, refusals(snapshot.queue.rejected, &snapshot.queue.refused));
-    }
-    if snapshot.queue.parked > 0 {
-        let n = snapshot.queue.parked;
-        raise(
-            "parked",
-            format!(
-                "{n} document(s) are set aside and wait for a person: `etims-gateway queue list` names them, `queue show ID` says \
-                 why, `queue retry ID` or `queue settle ID` decides"
-            ),
-        );
-    }
-    if snapshot.queue.accepted_no_proof > 0 {
-        let n = snapshot.queue.accepted_no_proof;
-        raise(
-            "accepted_no_proof",
-            format!(
-                "{n} sale(s) are in KRA's books without a receipt, which is looked up again within the hour: see \
-                 `etims-gateway queue list`"
-            ),
-        );
-    }
-    if snapshot.queue.oldest_age_seconds > snapshot.offline_warn_seconds {
-        let hours = snapshot.queue.oldest_age_seconds / 3600;
-        raise(
-            "offline",
-            format!(
-                "the oldest unsent sale has waited for {hours} hours: see what is in its way with `etims-gateway status`, and \
-                 check this till's line"
-            ),
-        );
-    }
+    queue::raise(snapshot, &mut raise);
     disk_alerts(&snapshot.store, &mut raise);
     if let Some(damage) = snapshot.store.damage.first() {
         let more = match snapshot.store.damage.len() {
@@ -221,8 +191,6 @@ fn what_to_do_with_device(status: &str) -> &'static str {
 
 /// How long a webhook may be away before that is an alert, seconds.
 const WEBHOOK_PATIENCE: u64 = 600;
-/// The code of an alert about refused sales.
-const REJECTED: &str = "rejected";
 /// Nothing has kept the clock right for so long, seconds: a machine that was just started needs a moment.
 const UNSYNCHRONISED: u64 = 300;
 /// Clocks that differ by more, milliseconds.
@@ -279,40 +247,11 @@ fn surroundings(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
     }
 }
 
-/// Refused sales that one alert describes; the others are counted.
-const DESCRIBED: usize = 3;
-
-/// The standing alert about sales that KRA refused after a slip was given.
-fn refusals(count: u64, oldest: &[RefusedSale]) -> String {
-    let mut text = format!("KRA refused {count} sale(s) for good.");
-    let described = oldest.iter().take(DESCRIBED);
-    for refused in described {
-        text.push(' ');
-        text.push_str(&refusal(refused));
-    }
-    let more = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(oldest.len().min(DESCRIBED));
-    if more > 0 {
-        text.push_str(&format!(" And {more} more: see `etims-gateway queue list`."));
-    }
-    text
-}
-
-fn refusal(refused: &RefusedSale) -> String {
-    let RefusedSale { trd_invc_no, temp_receipt_no, accepted_at, tot_amt, kra_message, .. } = refused;
-    let code = refused.result_cd.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
-    let field = refused.field.as_ref().map(|field| format!(" (field {field})")).unwrap_or_default();
-    let about =
-        About { trader_ref: trd_invc_no, temporary_receipt_no: temp_receipt_no, running_number: refused.id };
-    let advice = advice(Status::Rejected, about).unwrap_or_default();
-    format!(
-        "Sale {trd_invc_no}, slip {temp_receipt_no} of {accepted_at} over {tot_amt}: {code}{kra_message}{field}. {advice}"
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::status::{DeviceSnapshot, KraSnapshot, QueueSnapshot, StoreSnapshot};
+    use crate::status::{DeniedSale, DeviceSnapshot, KraSnapshot, QueueSnapshot, RefusedSale, StoreSnapshot};
+    use queue::refusals;
 
     fn well() -> Snapshot {
         Snapshot {
@@ -364,6 +303,7 @@ mod tests {
             let wear = Some(crate::status::WearSnapshot { life_time: [1, 9], ..Default::default() });
             it.disk = Some(crate::status::DiskSnapshot { wear, ..Default::default() });
         });
+        check("not_in_books", true, |it| it.queue.denied.push(DeniedSale { id: 9, ..DeniedSale::default() }));
         check("accepted_no_proof", false, |it| it.queue.accepted_no_proof = 1);
         check("till_webhook", false, |it| {
             let waiting = WaitingWebhook {

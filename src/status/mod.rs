@@ -20,7 +20,7 @@ pub use histogram::{Distribution, Histogram, MANY, QUICK, SLOW};
 pub use prometheus::{Measured, prometheus};
 pub use serial::{LineEvent, SerialPort, SerialSnapshot};
 pub use snapshot::{
-    DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
+    DeniedSale, DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
     WaitingWebhook,
 };
 pub use surroundings::{

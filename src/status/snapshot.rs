@@ -124,8 +124,24 @@ pub struct QueueSnapshot {
     /// In KRA's books, without the proof that belongs on the receipt.
     #[serde(default)]
     pub accepted_no_proof: u64,
+    /// Of these, those that KRA's books do not show.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub denied: Vec<DeniedSale>,
     /// Age of the oldest pending one; 0 where none waits.
     pub oldest_age_seconds: u64,
+}
+
+/// A sale that KRA called accepted and that its books do not show under its number.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeniedSale {
+    /// Its running number.
+    pub id: u64,
+    /// KRA's number that it was sent under.
+    pub invc_no: u64,
+    /// The register's number of the sale that they hold under it, where they hold another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranger: Option<String>,
 }
 
 /// A sale that KRA refused and nobody has settled. Without its customer, in KRA's words too.

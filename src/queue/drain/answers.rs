@@ -78,13 +78,13 @@ impl Drain {
                 self.hold_for(now, true, words.clone(), dice);
                 self.definite_for_now(now, &standing, words, 0)
             }
-            Verdict::Duplicate(words) => self.in_doubt_by_contradiction(now, &standing, words),
+            Verdict::Duplicate(words) => self.in_doubt_by_contradiction(now, standing, words),
             Verdict::Odd(words) => self.odd(now, &standing, words, view, dice),
             Verdict::OutOfSequence { expected, found, words } => {
                 // KRA may leave out what it found: that is what we sent.
                 let ours = found == number || found == 0;
                 if ours && expected == number + 1 && waiting.unsure_sends > 0 {
-                    return self.in_doubt_by_contradiction(now, &standing, words);
+                    return self.in_doubt_by_contradiction(now, standing, words);
                 }
                 self.stop(number, format!("we sent invoice number {number}, KRA expects {expected}"));
                 if let Some(stopped) = &mut self.stopped {
@@ -110,7 +110,7 @@ impl Drain {
     /// The next document may be bound in the same commit: nothing is to be looked at before.
     fn is_bound_unseen(&self, next: &Waiting) -> bool {
         let untried = next.bound.is_none() && next.attempts == 0;
-        let sure = !(self.no_look_up && next.is_of_unknown_number());
+        let sure = !(self.no_look_up() && next.is_of_unknown_number());
         untried && sure && self.series == Series::Proven && self.spent.is_none()
     }
 
@@ -169,12 +169,15 @@ impl Drain {
     }
 
     /// KRA calls the number taken: an answer, but one that only its books can confirm.
-    fn in_doubt_by_contradiction(&mut self, now: Moment, standing: &Standing, words: Words) -> Action {
-        let action = self.in_doubt(now, standing, words, 0);
+    fn in_doubt_by_contradiction(&mut self, now: Moment, mut standing: Standing, words: Words) -> Action {
+        self.doubt_about(now, &standing);
         if let Some(doubt) = &mut self.doubt {
             doubt.contradictions = doubt.contradictions.saturating_add(1);
+            // The send that was counted before it left has its answer, and nobody else's is meant by it.
+            let answered = u32::from(std::mem::take(&mut doubt.counted_ahead));
+            standing.waiting.unsure_sends = standing.waiting.unsure_sends.saturating_sub(answered);
         }
-        action
+        self.record(standing.waiting.document, standing.pending(words, 0, 0))
     }
 
     /// KRA wants to be left alone: as long as it says, or as long as its code asks for, doubled each time.

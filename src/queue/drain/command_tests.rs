@@ -3,7 +3,7 @@
 use super::*;
 use crate::queue::Dice;
 use crate::queue::doubt::Doubt;
-use crate::queue::drain::{Event, LookUp, Policy, Stopped, View, Waiting};
+use crate::queue::drain::{Event, Function, LookUp, Policy, Stopped, View, Waiting};
 
 const DOCUMENT: Seq = 7;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -124,11 +124,16 @@ fn a_doubt_is_a_persons_to_settle_only_where_kras_books_cannot() {
         ("failed for a quarter of an hour", |_| {}, after(15), ["settled Used", "settled Released", "-"]),
         (
             "no look-up, a request may still land",
-            |it| it.no_look_up = true,
+            |it| it.look_up = Function::Missing,
             after(3),
             ["settled Used", "-", "-"],
         ),
-        ("no look-up", |it| it.no_look_up = true, after(4), ["settled Used", "settled Released", "-"]),
+        (
+            "no look-up",
+            |it| it.look_up = Function::Missing,
+            after(4),
+            ["settled Used", "settled Released", "-"],
+        ),
         (
             "unprovable",
             |it| it.stop(4, "no proof".to_owned()),

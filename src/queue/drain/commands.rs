@@ -81,12 +81,12 @@ impl Drain {
             return refuse("the series is not stopped: there is nothing to adopt");
         };
         match next {
-            Some(next) if !self.no_look_up && stopped.expected != Some(next) => refuse(
+            Some(next) if !self.no_look_up() && stopped.expected != Some(next) => refuse(
                 "a number is taken from a person only where KRA has no look-up function, or has itself said that it expects \
                  that number: leave --next out, and KRA's books are walked",
             ),
             Some(0) => refuse("numbers begin with 1"),
-            None if self.no_look_up => {
+            None if self.no_look_up() => {
                 refuse("this KRA has no function to look up invoices: name the next number with --next")
             }
             _ => Ok(Act { ruling: None, said: "the series is adopted" }),
@@ -229,8 +229,14 @@ impl Case<'_> {
             (Status::AcceptedNoProof, Settlement::Accepted) => {
                 self.becomes(Status::Settled, NumberFate::Kept, "settled: KRA has it")
             }
-            (Status::AcceptedNoProof, _) => {
-                refuse("KRA called it accepted and its number is used: it can be settled as accepted only")
+            (Status::AcceptedNoProof, _) if !self.machine.proofs.denies(self.document) => refuse(
+                "KRA called it accepted and its number is used: it can be settled as accepted only, unless KRA's books say                  otherwise; `queue retry` asks them now",
+            ),
+            (Status::AcceptedNoProof, Settlement::Elsewhere) => {
+                self.becomes(Status::Settled, NumberFate::Kept, "settled: KRA has it in another way")
+            }
+            (Status::AcceptedNoProof, Settlement::NotAccepted) => {
+                self.becomes(Status::Settled, NumberFate::Kept, "settled: KRA does not have it")
             }
             (Status::Pending, _) if self.in_doubt() => self.settle_doubt(settlement),
             (_, Settlement::Accepted) => refuse(
@@ -253,7 +259,7 @@ impl Case<'_> {
         // Nothing is asked while the series stands still: the look-up has said all it can.
         let stopped = machine.stopped.is_some();
         let since = doubt.map_or(machine.started, |doubt| doubt.unanswered_since);
-        if !machine.no_look_up && !stopped && self.now.since(since) < FAILED_LONG_ENOUGH {
+        if !machine.no_look_up() && !stopped && self.now.since(since) < FAILED_LONG_ENOUGH {
             return refuse(
                 "KRA's books can still say whether it is in: a person decides only where KRA has no look-up, where it has \
                  failed for 15 minutes, or where it could not prove that the invoice is this sale",

@@ -12,13 +12,44 @@ use crate::queue::Equality;
 const CONTRADICTIONS: u32 = 3;
 
 impl Drain {
-    /// A look-up that says something about the invoice comes back; the others are dealt with here.
-    pub(super) fn look_up_came_through(
+    /// A look-up came back: for a doubt, for the series, for a proof.
+    pub(super) fn looked_up(
         &mut self,
         now: Moment,
         look_up: LookUp,
+        doing: Doing,
+        view: &View,
         dice: Dice,
-    ) -> Option<LookUp> {
+    ) -> Action {
+        let look_up = match (&doing, look_up) {
+            // The list is another function, and need not be whole.
+            (Doing::AskingListForProof(_), LookUp::Absent) => LookUp::Failed(Words::default()),
+            (Doing::AskingListForProof(_), look_up) => look_up,
+            (_, look_up) => self.look_up.told(look_up),
+        };
+        match (doing, look_up) {
+            (Doing::AskingForProof(document, number), LookUp::Missing(_)) => {
+                self.ask_list_for_proof(document, number)
+            }
+            (Doing::AskingForProof(document, _) | Doing::AskingListForProof(document), look_up) => {
+                self.proof_answered(now, document, look_up, view, dice)
+            }
+            (doing @ (Doing::AskingAboutDoubt | Doing::AskingAboutSeries), look_up) => {
+                match self.look_up_came_through(now, look_up, dice) {
+                    Some(look_up) if doing == Doing::AskingAboutDoubt => {
+                        return self.doubt_answered(now, look_up, view, dice);
+                    }
+                    Some(look_up) => self.series_answered(look_up, view),
+                    None => {}
+                }
+                self.rest(now, view)
+            }
+            _ => self.rest(now, view),
+        }
+    }
+
+    /// A look-up that says something about the invoice comes back; the others are dealt with here.
+    fn look_up_came_through(&mut self, now: Moment, look_up: LookUp, dice: Dice) -> Option<LookUp> {
         match look_up {
             LookUp::Busy(busy) => self.leave_alone(now, &busy, dice),
             LookUp::Refused(words) => self.hold_for(now, true, words, dice),
@@ -32,7 +63,6 @@ impl Drain {
             }
             told => {
                 (self.away, self.busy, self.failed_look_ups) = (0, 0, 0);
-                self.no_look_up = matches!(told, LookUp::Missing(_));
                 return Some(told);
             }
         }
@@ -153,6 +183,7 @@ impl Drain {
             Afterwards::SendAgain if standing.waiting.unsure_sends == 0 => {
                 // KRA called the number taken and has nothing under it. A send of ours is unsure from here on: that has
                 // to be on disk before it leaves, or a restart would take the next refusal for a definite one.
+                doubt.counted_ahead = true;
                 self.doubt = Some(doubt);
                 let message = "KRA called its number taken and has nothing under it: sent again".to_owned();
                 let words = Words { message, ..Words::default() };

@@ -18,14 +18,29 @@ const SPACING: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub(super) struct Proofs {
     due: BTreeMap<(Moment, Seq), Missing>,
+    /// Against whom KRA's books speak.
+    denied: BTreeMap<Seq, Denied>,
     /// Nobody is looked up before.
     not_before: Moment,
+}
+
+/// KRA called a sale accepted, and its books do not show it under its number: they hold nothing there, or another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The sale.
+    pub document: Seq,
+    /// The number that it was sent under.
+    pub number: u64,
+    /// Whose invoice they hold there (`trdInvcNo`), where they hold one and say so.
+    pub stranger: Option<String>,
 }
 
 /// A proof that is not there.
 #[derive(Clone, Copy, Debug)]
 struct Missing {
     number: u64,
+    /// Nothing was sent under the number from then on.
+    since: Moment,
     /// Look-ups that came to nothing.
     in_vain: u32,
 }
@@ -35,12 +50,35 @@ impl Proofs {
     fn add(&mut self, now: Moment, document: Seq, number: u64) {
         self.remove(document);
         if self.due.len() < Drain::MOST_WITHOUT_PROOF {
-            self.due.insert((now.after(FIRST_PAUSE), document), Missing { number, in_vain: 0 });
+            self.due.insert((now.after(FIRST_PAUSE), document), Missing { number, since: now, in_vain: 0 });
         }
     }
 
     pub(super) fn remove(&mut self, document: Seq) {
         self.due.retain(|(_, it), _| *it != document);
+        self.denied.remove(&document);
+    }
+
+    /// Whether KRA's books speak against it.
+    pub(super) fn denies(&self, document: Seq) -> bool {
+        self.denied.contains_key(&document)
+    }
+
+    /// What KRA's books say of it. That they do not have it counts only once nothing can land any more.
+    fn told(&mut self, document: Seq, look_up: &LookUp, sure: impl Fn(Moment) -> bool) {
+        let Some(missing) = self.due.iter().find(|((_, it), _)| *it == document).map(|(_, it)| *it) else {
+            return;
+        };
+        let stranger = match look_up {
+            LookUp::Found { equality: Some(Equality::Different(_)), trader_ref, .. } => trader_ref.clone(),
+            LookUp::Absent if sure(missing.since) => None,
+            LookUp::Found { equality: Some(Equality::Equal(_)), .. } => {
+                self.denied.remove(&document);
+                return;
+            }
+            _ => return,
+        };
+        self.denied.insert(document, Denied { document, number: missing.number, stranger });
     }
 
     /// When the next one is to be asked for.
@@ -76,6 +114,7 @@ impl Drain {
         due.retain(|(_, document), missing| documents.contains(&(*document, missing.number)));
         let known: Vec<Seq> = due.keys().map(|(_, document)| *document).collect();
         self.proofs.due = due;
+        self.proofs.denied.retain(|document, _| known.contains(document));
         for (document, number) in documents.iter().filter(|(document, _)| !known.contains(document)) {
             self.proofs.add(now, *document, *number);
         }
@@ -94,13 +133,19 @@ impl Drain {
         self.record(document, standing.accepted_no_proof(message, adopted))
     }
 
+    /// Sales that KRA called accepted and that its books do not show: a person decides what they are.
+    pub fn denied(&self) -> impl Iterator<Item = &Denied> {
+        self.proofs.denied.values()
+    }
+
     /// Whether this look-up is made in passing: it is broken off as soon as there is a sale to send.
     pub const fn in_passing(&self) -> bool {
         matches!(self.doing, Doing::AskingForProof(..) | Doing::AskingListForProof(_))
     }
 
     /// A person wants it now, whatever else there is to do.
-    pub(super) fn ask_for_proof(&mut self, document: Seq, number: u64) -> Action {
+    pub(super) fn ask_for_proof(&mut self, now: Moment, document: Seq, number: u64) -> Action {
+        self.asked_at = now;
         self.doing = Doing::AskingForProof(document, number);
         Action::LookUp(number, Some(document))
     }
@@ -119,7 +164,7 @@ impl Drain {
             && let Some((document, number)) = self.proofs.first()
         {
             self.proofs.not_before = now.after(SPACING);
-            return self.ask_for_proof(document, number);
+            return self.ask_for_proof(now, document, number);
         }
         Action::WaitUntil(next.into_iter().chain(otherwise).min())
     }
@@ -133,6 +178,8 @@ impl Drain {
         view: &View,
         dice: Dice,
     ) -> Action {
+        let lands = self.policy.request_timeout.saturating_mul(2);
+        self.proofs.told(document, &look_up, |since| self.asked_at >= since.after(lands));
         let told = match look_up {
             LookUp::Found { equality: Some(Equality::Equal(Some(proof))), .. }
                 if view.last.as_ref().is_none_or(|(_, sign)| *sign != proof.signature) =>

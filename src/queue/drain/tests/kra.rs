@@ -26,15 +26,19 @@ pub(super) enum Mood {
     Late,
     LosesAnswer,
     LosesRequest,
+    /// One server of several, without the look-up function.
+    LooksNothingUp,
     Odd,
     RefusesForGood,
     RefusesForNow,
+    /// Calls the number taken, and books nothing.
+    SaysTaken,
     ServerError,
     TakesThenServerError,
     UnknownError,
 }
 
-pub(super) const MOODS: [Mood; 15] = [
+pub(super) const MOODS: [Mood; 17] = [
     Mood::Answers,
     Mood::Away,
     Mood::Busy,
@@ -44,9 +48,11 @@ pub(super) const MOODS: [Mood; 15] = [
     Mood::Late,
     Mood::LosesAnswer,
     Mood::LosesRequest,
+    Mood::LooksNothingUp,
     Mood::Odd,
     Mood::RefusesForGood,
     Mood::RefusesForNow,
+    Mood::SaysTaken,
     Mood::ServerError,
     Mood::TakesThenServerError,
     Mood::UnknownError,
@@ -121,7 +127,7 @@ impl Kra {
         // A line that is down is down for all.
         let mood = poisoned.filter(|_| mood != Mood::Away).unwrap_or(mood);
         match mood {
-            Mood::Answers => self.book(document, number),
+            Mood::Answers | Mood::LooksNothingUp => self.book(document, number),
             Mood::Away => Sent::Not(Unreachable { at: Step::Lost, why: "closed".to_owned() }),
             Mood::Busy => {
                 Sent::Answered(Verdict::Busy(Busy { words: words("429"), told: None, floor: None }))
@@ -148,6 +154,9 @@ impl Kra {
             Mood::Odd => Sent::Answered(Verdict::Odd(words("HTTP 413"))),
             Mood::RefusesForGood => Sent::Answered(Verdict::Refused(words("910"))),
             Mood::RefusesForNow => Sent::Answered(Verdict::Wait(words("922"))),
+            // Where KRA shows nothing, this has to be true.
+            Mood::SaysTaken if !self.looks_up() => self.book(document, number),
+            Mood::SaysTaken => Sent::Answered(Verdict::Duplicate(words("994"))),
             Mood::ServerError => Sent::Answered(Verdict::Unsure(words("500"))),
             Mood::TakesThenServerError => {
                 let _ = self.book(document, number);
@@ -157,12 +166,12 @@ impl Kra {
         }
     }
 
-    /// Against this document of ours.
     /// Whether it has the look-up function.
     pub(super) fn looks_up(&self) -> bool {
         !matches!(self.shows, Shows::Nothing | Shows::OnlyLists)
     }
 
+    /// Against this document of ours.
     pub(super) fn compare(&self, number: u64, ours: Seq) -> Equality {
         if self.under(number) != Some(Whose::Ours(ours)) {
             return Equality::Different("trdInvcNo");
@@ -184,7 +193,8 @@ impl Kra {
             }
             Mood::DeviceRefused => LookUp::Refused(words("901")),
             Mood::Busy => LookUp::Busy(Busy { words: words("429"), told: None, floor: None }),
-            _ if !self.looks_up() => LookUp::Missing(words("404")),
+            Mood::LooksNothingUp => LookUp::Missing(not_found()),
+            _ if !self.looks_up() => LookUp::Missing(not_found()),
             _ => match self.under(number) {
                 None => LookUp::Absent,
                 Some(_) => LookUp::Found {
@@ -210,7 +220,7 @@ impl Kra {
             Shows::OnlyLists => {
                 LookUp::Failed(Words { http_status: Some(200), ..words("it is not in the list") })
             }
-            _ => LookUp::Missing(words("404")),
+            _ => LookUp::Missing(not_found()),
         }
     }
 
@@ -236,6 +246,10 @@ impl Kra {
     pub(super) fn holds(&self, document: Seq) -> bool {
         self.books.contains(&Whose::Ours(document))
     }
+}
+
+pub(super) fn not_found() -> Words {
+    Words { http_status: Some(404), ..words("404") }
 }
 
 pub(super) fn probe(mood: Mood) -> Probed {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::kra::{Mood, Shows};
+use super::kra::{Mood, Shows, Whose};
 use super::log::Kept;
-use super::words;
 use super::world::World;
-use crate::queue::drain::{Action, Event, LookUp};
-use crate::queue::{Busy, Dice, Moment, Status, Words};
+use super::{TIMEOUT, words};
+use crate::queue::drain::{Action, Denied, Event, LookUp};
+use crate::queue::{Busy, Command, Dice, Moment, Settlement, Status, Words};
 
 /// One sale that KRA has and does not show the proof of; nothing else to do.
 fn without_proof() -> World {
@@ -172,6 +172,7 @@ fn many_missing_proofs_are_asked_for_one_after_another() {
 fn where_single_invoices_are_not_shown_the_proof_is_looked_for_in_the_list_of_sales() {
     let mut world = without_proof();
     world.kra.shows = Shows::OnlyLists;
+    world.restart(true);
     assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
     let answer = world.kra.look_up(1, Some(1), Mood::Answers);
     assert_eq!(step(&mut world, Event::LookedUp(answer)), Action::LookUpInList(1, 1));
@@ -187,6 +188,7 @@ fn what_is_not_in_the_list_of_sales_is_looked_for_again_later() {
     for lists in [false, true] {
         let mut world = without_proof();
         world.kra.shows = Shows::Nothing;
+        world.restart(true);
         assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
         let answer = world.kra.look_up(1, Some(1), Mood::Answers);
         assert_eq!(step(&mut world, Event::LookedUp(answer)), Action::LookUpInList(1, 1));
@@ -195,5 +197,49 @@ fn what_is_not_in_the_list_of_sales_is_looked_for_again_later() {
         let action = step(&mut world, Event::LookedUp(answer));
         assert!(matches!(action, Action::WaitUntil(Some(_))), "{action:?}");
         assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+    }
+}
+
+/// Found by a reader: KRA's books spoke against it, and nobody was told or could do anything.
+#[test]
+fn a_sale_that_kras_books_do_not_show_is_told_and_is_a_persons_to_settle() {
+    let settlements = [Settlement::Accepted, Settlement::Elsewhere, Settlement::NotAccepted];
+    let allowed = |world: &World| {
+        let subject = world.log.subject(1).unwrap();
+        settlements.map(|it| {
+            let settle = Command::Settle(1, subject.standing, it);
+            world.drain.judge(world.now, &settle, Some(&subject)).is_ok()
+        })
+    };
+    let stranger = Some("somebody's".to_owned());
+    for (books, number_of) in [(vec![], None), (vec![Whose::Foreign(1)], stranger)] {
+        let mut world = without_proof();
+        world.kra.shows = Shows::All;
+        world.kra.books = books;
+        assert_eq!(allowed(&world), [true, false, false]);
+        let started = world.now;
+        loop {
+            assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+            let late = world.now >= started.after(2 * TIMEOUT);
+            let answer = world.kra.look_up(1, Some(1), Mood::Answers);
+            step(&mut world, Event::LookedUp(answer));
+            let denied: Vec<_> = world.drain.denied().cloned().collect();
+            if late || number_of.is_some() {
+                assert_eq!(denied, [Denied { document: 1, number: 1, stranger: number_of }]);
+                break;
+            }
+            assert_eq!(denied, [], "what was sent may still land");
+        }
+        assert_eq!(allowed(&world), [true; 3]);
+        // What fails says nothing; what is there after all ends it.
+        assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+        step(&mut world, Event::LookedUp(LookUp::Failed(words("no line"))));
+        assert_eq!(world.drain.denied().count(), 1);
+        world.kra.books = vec![Whose::Ours(1)];
+        world.kra.shows = Shows::NoProof;
+        assert_eq!(next_look_up(&mut world), Action::LookUp(1, Some(1)));
+        let answer = world.kra.look_up(1, Some(1), Mood::Answers);
+        step(&mut world, Event::LookedUp(answer));
+        assert_eq!((world.drain.denied().count(), allowed(&world)), (0, [true, false, false]));
     }
 }

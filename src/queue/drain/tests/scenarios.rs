@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kra::{Mood, Whose};
+use super::kra::{Mood, Whose, not_found};
 use super::world::World;
 use super::{TIMEOUT, words};
 use crate::queue::drain::{Action, Doing, Event, LookUp};
@@ -94,11 +94,11 @@ fn an_absence_counts_only_once_the_request_can_no_longer_land() {
     );
 }
 
-/// Runs until the sale is sent, answered with this verdict; gives the world and what came after.
-fn after_answer(verdict: Verdict, then: &[Event]) -> (World, Vec<Action>) {
+/// Runs until the sale is sent, answered with this verdict; `series`: what the look-up before it says; gives the world and what came after.
+fn after_answer(series: LookUp, verdict: Verdict, then: &[Event]) -> (World, Vec<Action>) {
     let mut world = World::new(1);
     let mut seen = Vec::new();
-    let mut events = vec![Event::Woken, Event::LookedUp(LookUp::Absent), Event::Connected, Event::Bound];
+    let mut events = vec![Event::Woken, Event::LookedUp(series), Event::Connected, Event::Bound];
     events.push(Event::Sent(Sent::Answered(verdict), None));
     events.extend_from_slice(then);
     for event in events {
@@ -121,15 +121,16 @@ fn after_answer(verdict: Verdict, then: &[Event]) -> (World, Vec<Action>) {
 #[test]
 fn what_kra_called_accepted_is_never_sent_again() {
     let accepted = || Verdict::AcceptedWithoutProof(words("four of five"));
-    let missing = || Event::LookedUp(LookUp::Missing(words("404")));
-    let (world, seen) =
-        after_answer(accepted(), &[Event::Recorded, missing(), Event::Woken, missing(), Event::Recorded]);
+    let gone = || LookUp::Missing(not_found());
+    let missing = || Event::LookedUp(gone());
+    let then = [Event::Recorded, missing(), Event::Woken, missing(), Event::Recorded];
+    let (world, seen) = after_answer(gone(), accepted(), &then);
     assert_eq!(world.log.kept[0].status, Status::AcceptedNoProof, "{seen:?}");
     assert_eq!(world.log.next_number, 2, "its number is used");
 
     let absent = || Event::LookedUp(LookUp::Absent);
-    let (world, seen) =
-        after_answer(accepted(), &[Event::Recorded, absent(), Event::Woken, absent(), Event::Woken]);
+    let then = [Event::Recorded, absent(), Event::Woken, absent(), Event::Woken];
+    let (world, seen) = after_answer(LookUp::Absent, accepted(), &then);
     assert!(world.drain.stopped().is_some(), "{seen:?}");
     assert_eq!(seen.iter().filter(|action| matches!(action, Action::Send(..))).count(), 1);
 }
@@ -138,7 +139,7 @@ fn what_kra_called_accepted_is_never_sent_again() {
 fn a_wish_to_be_left_alone_is_granted_to_the_second() {
     let told = Duration::from_secs(3600);
     let busy = Verdict::Busy(Busy { words: words("429"), told: Some(told), floor: None });
-    let (_, seen) = after_answer(busy, &[Event::Recorded]);
+    let (_, seen) = after_answer(LookUp::Absent, busy, &[Event::Recorded]);
     assert_eq!(seen.last(), Some(&Action::WaitUntil(Some(Moment(0).after(told)))));
 }
 

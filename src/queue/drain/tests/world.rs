@@ -6,7 +6,7 @@ use super::kra::{Kra, Mood, Whose, probe};
 use super::log::{Kept, Log};
 use super::policy;
 use crate::queue::adoption::{Adoption, Claim, Finding, Page, Step as Walk, Tied};
-use crate::queue::drain::{Action, Drain, Event};
+use crate::queue::drain::{Action, Drain, Event, LookUp};
 use crate::queue::{Command, Declined, Moment, Seq, Settlement, Status, Step, Unreachable};
 
 pub(super) struct World {
@@ -17,6 +17,8 @@ pub(super) struct World {
     /// As what documents were settled.
     pub(super) settled: Vec<(Seq, Settlement)>,
     strangers: u64,
+    /// KRA's look-up has answered since the start.
+    looked_up: bool,
 }
 
 impl World {
@@ -24,7 +26,15 @@ impl World {
         let kept = (1..=documents).map(Kept::waiting).collect();
         let log = Log { kept, next_number: 1, ..Log::default() };
         let drain = Drain::new(policy(), Moment(0));
-        Self { kra: Kra::default(), log, drain, now: Moment(0), settled: Vec::new(), strangers: 0 }
+        Self {
+            kra: Kra::default(),
+            log,
+            drain,
+            now: Moment(0),
+            settled: Vec::new(),
+            strangers: 0,
+            looked_up: false,
+        }
     }
 
     /// One action of the machine, answered in this mood; the event that comes of it.
@@ -38,7 +48,13 @@ impl World {
                 Event::Unreachable(Unreachable { at: Step::Connect, why: "refused".to_owned() })
             }
             Action::Connect => Event::Connected,
-            Action::LookUp(number, compared) => Event::LookedUp(self.kra.look_up(number, compared, mood)),
+            Action::LookUp(number, compared) => {
+                // One that was never seen has to be believed.
+                let mood = if mood == Mood::LooksNothingUp && !self.looked_up { Mood::Answers } else { mood };
+                let look_up = self.kra.look_up(number, compared, mood);
+                self.looked_up |= matches!(look_up, LookUp::Absent | LookUp::Found { .. });
+                Event::LookedUp(look_up)
+            }
             Action::LookUpInList(number, document) => {
                 Event::LookedUp(self.kra.look_up_in_list(number, document, mood))
             }
@@ -88,6 +104,7 @@ impl World {
             self.free_unsent();
         }
         self.drain = Drain::new(policy(), self.now);
+        self.looked_up = false;
         self.drain.recall_without_proof(self.now, &self.log.without_proof());
     }
 

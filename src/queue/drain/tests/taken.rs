@@ -1,0 +1,78 @@
+//! KRA calls a number taken: what that proves, and what it does not.
+
+use super::kra::{Mood, Shows, Whose};
+use super::world::World;
+use crate::queue::drain::{Action, Event};
+use crate::queue::{Dice, Status};
+
+/// Goes on until this is asked for; it is not answered.
+fn until(world: &mut World, event: Event, mood: Mood, wanted: impl Fn(&Action) -> bool) -> Action {
+    let mut event = event;
+    for _ in 0..100 {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(0));
+        if wanted(&action) {
+            return action;
+        }
+        event = world.carry_out(action, mood, 1);
+    }
+    panic!("it never came to that: {:?} {:?}", world.drain, world.log.kept)
+}
+
+fn is_send(action: &Action) -> bool {
+    matches!(action, Action::Send(..))
+}
+
+fn is_look_up(action: &Action) -> bool {
+    matches!(action, Action::LookUp(..))
+}
+
+/// Found by a reader: one server of KRA's that did not have the look-up made a sale that was never booked one that is in.
+#[test]
+fn a_look_up_that_has_answered_is_not_gone_because_one_server_says_so() {
+    for first in [Mood::SaysTaken, Mood::LosesRequest] {
+        let mut world = World::new(1);
+        let send = until(&mut world, Event::Woken, Mood::Answers, is_send);
+        let mut event = world.carry_out(send, first, 1);
+        if first == Mood::LosesRequest {
+            let again = until(&mut world, event, Mood::Answers, is_send);
+            event = world.carry_out(again, Mood::SaysTaken, 1);
+        }
+        // KRA's books say once that the number is free; then nothing but servers without the function.
+        let free = until(&mut world, event, Mood::Answers, is_look_up);
+        let mut event = world.carry_out(free, Mood::Answers, 1);
+        for _ in 0..50 {
+            let view = world.log.view(&world.drain, world.now);
+            let action = world.drain.step(world.now, event, &view, Dice(0));
+            assert!(!is_send(&action), "nothing is sent while KRA's books say nothing");
+            event = world.carry_out(action, Mood::LooksNothingUp, 1);
+        }
+        assert_eq!(world.log.kept[0].status, Status::Pending, "{first:?}");
+        assert!(!world.drain.no_look_up() && world.drain.stopped().is_none(), "{:?}", world.drain);
+        let send = until(&mut world, event, Mood::Answers, is_send);
+        world.carry_out(send, Mood::Answers, 1);
+        assert_eq!(world.kra.books, [Whose::Ours(1)]);
+    }
+}
+
+/// Found by a reader: a send is counted as unsure before it leaves, and was taken for one whose answer was lost.
+#[test]
+fn only_a_lost_answer_makes_taken_mean_that_it_is_in() {
+    let mut world = World::new(1);
+    let send = until(&mut world, Event::Woken, Mood::Answers, is_send);
+    let event = world.carry_out(send, Mood::SaysTaken, 1);
+    // The number is free by KRA's books, and is called taken a second time.
+    let send = until(&mut world, event, Mood::Answers, is_send);
+    assert_eq!(world.log.kept[0].unsure_sends, 1, "counted before it leaves");
+    let event = world.carry_out(send, Mood::SaysTaken, 1);
+    until(&mut world, event, Mood::Answers, is_look_up);
+    assert_eq!(world.log.kept[0].unsure_sends, 0, "it was answered");
+    // From here on it is a server that shows nothing, and a stranger has the number.
+    world.restart(true);
+    world.stranger();
+    world.kra.shows = Shows::Nothing;
+    let waits = |action: &Action| *action == Action::WaitUntil(None);
+    until(&mut world, Event::Woken, Mood::Answers, waits);
+    assert!(world.drain.stopped().is_some(), "{:?}", world.drain);
+    assert_eq!(world.log.kept[0].status, Status::Pending);
+}
