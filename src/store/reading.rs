@@ -103,7 +103,33 @@ impl Reader {
             let records = records.map_err(|error| read_failed(&error))?;
             Ok(first_sure(records).map(|stamp| stamp.wall_ms))
         };
-        Ok((millis(before)?, millis(after)?))
+        let (before, after) = (millis(before)?, millis(after)?);
+        if document >= self.store.first_seq() {
+            return Ok((before, after));
+        }
+        // The records around it are no longer kept; others that were taken along with it were accepted around it, too.
+        let (earlier, later) = self.sure_times_taken_along(document)?;
+        Ok((before.or(earlier), later.or(after)))
+    }
+
+    fn sure_times_taken_along(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {
+        let end = self.store.first_seq();
+        let (mut earlier, mut after) = (None, None);
+        loop {
+            let page = self.store.unfinished(after, PAGE).map_err(|error| read_failed(&error))?;
+            let Some(last) = page.last() else { return Ok((earlier, None)) };
+            after = Some(last.seq);
+            for entry in page {
+                if entry.seq >= end {
+                    return Ok((earlier, None));
+                }
+                if entry.accepted.synchronised && entry.seq < document {
+                    earlier = Some(entry.accepted.wall_ms);
+                } else if entry.accepted.synchronised && entry.seq > document {
+                    return Ok((earlier, Some(entry.accepted.wall_ms)));
+                }
+            }
+        }
     }
 
     /// The latest open refusals that came after KRA's last acceptance, oldest first.

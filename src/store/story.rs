@@ -2,14 +2,16 @@
 
 use super::admin_body::read_act_about;
 use super::bodies::{self, OutcomeRead};
+use super::carry::Carried;
 use super::ledger::JournalLedger;
 use super::reading::{Reader, body_failed, read_failed};
+use super::record::{Malformed, decode_record};
 use super::{Binding, Cursor, Effect, Kind, ReadError, Record};
 use crate::gateway::ports::{Came, Chapter, LedgerError, NumberThen, Stories, Told};
 use crate::queue::Seq;
 
 /// The kinds of records that are about documents.
-const KINDS: &[Kind] = &[Kind::Admin, Kind::Bind, Kind::Outcome, Kind::Sale];
+const KINDS: &[Kind] = &[Kind::Admin, Kind::Bind, Kind::Carry, Kind::Outcome, Kind::Sale];
 /// Records of one page.
 const PAGE: usize = 500;
 /// Chapters that are told at most: a document is tried again and again only with long pauses.
@@ -22,7 +24,7 @@ impl Stories for JournalLedger {
 }
 
 impl Reader {
-    fn story(&self, document: Seq) -> Result<Vec<Chapter>, LedgerError> {
+    pub(super) fn story(&self, document: Seq) -> Result<Vec<Chapter>, LedgerError> {
         let mut chapters = Vec::new();
         let mut cursor = Cursor::after(document.saturating_sub(1));
         let head = self.store.head().0;
@@ -39,6 +41,12 @@ impl Reader {
                 Err(error) => return Err(read_failed(&error)),
             };
             for record in records {
+                if let Effect::Carried(carried) = &record.effect {
+                    if carried.document == document {
+                        take_back(&mut chapters, &record, carried)?;
+                    }
+                    continue;
+                }
                 let Some(what) = told(&record, document)? else { continue };
                 // An act and what came of it are one.
                 if let (Told::Came(came), Some(Chapter { what: Told::Acted(acted), .. })) =
@@ -56,6 +64,23 @@ impl Reader {
         }
         Ok(chapters)
     }
+}
+
+/// Tells what a CARRY has of records that are no longer kept.
+fn take_back(chapters: &mut Vec<Chapter>, carry: &Record, carried: &Carried) -> Result<(), LedgerError> {
+    let parts = [Some(carried.sale), carried.bound.map(|(_, part)| part), carried.outcome];
+    for part in parts.into_iter().flatten() {
+        let original = part
+            .bytes(&carry.body)
+            .and_then(decode_record)
+            .map_err(|Malformed(what)| LedgerError::Failed(format!("record {}: {what}", carry.seq)))?;
+        let place = chapters.partition_point(|chapter| chapter.record < original.seq);
+        let is_told = chapters.get(place).is_some_and(|chapter| chapter.record == original.seq);
+        if let (false, Some(what)) = (is_told, told(&original, carried.document)?) {
+            chapters.insert(place, Chapter { record: original.seq, at_ms: original.stamp.wall_ms, what });
+        }
+    }
+    Ok(())
 }
 
 /// What this record says about the document; `None`: it is about another one.

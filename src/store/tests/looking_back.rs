@@ -7,7 +7,7 @@ use super::harness::{
     DEADLINE, bind, clock, commit, event, open, open_fake, outcome, sale, sell, sell_and_sign, seq_of,
 };
 use super::retain::{checkpoint_and_roll, readable, retiring};
-use crate::gateway::ports::Happened;
+use crate::gateway::ports::{Chapter, Happened, Told};
 use crate::queue::drain::{NumberFate, Ruling};
 use crate::queue::{Seq, Status, Words};
 use crate::store::disk_fake::FakeDisk;
@@ -205,10 +205,52 @@ async fn what_becomes_of_a_sale_that_was_taken_along_is_told() {
         }
         after = page.read_to;
     }
+    let chapters = |document| -> Vec<String> {
+        let story = reader(&store).story(document).unwrap();
+        assert!(story.is_sorted_by_key(|chapter| chapter.record));
+        let word = |chapter: Chapter| match chapter.what {
+            Told::Accepted(origin) => format!("accepted by {origin} as {}", chapter.record),
+            Told::Bound(number) => format!("bound to {number}"),
+            Told::Came(came) => format!("{:?}", came.status),
+            Told::Acted(_) => "acted".to_owned(),
+        };
+        story.into_iter().map(word).collect()
+    };
+    assert!(store.first_seq() > settled, "their records are no longer kept");
+    let accepted = |document| format!("accepted by test as {document}");
+    assert_eq!(chapters(signed), [accepted(signed), "bound to 1".into(), "Signed".into()]);
+    assert_eq!(chapters(settled), [accepted(settled), "Parked".into(), "Settled".into()]);
+
     let expected = [
         (settled, Status::Parked, None, "settled".to_owned()),
         (signed, Status::Signed, Some(1), "signed".to_owned()),
         (settled, Status::Settled, None, "settled".to_owned()),
     ];
     assert_eq!(told, expected);
+}
+
+#[tokio::test]
+async fn times_around_a_sale_that_was_taken_along_are_those_of_others_that_were() {
+    let dir = tempfile::tempdir().unwrap();
+    let disk = Arc::new(FakeDisk::default());
+    let options = retiring();
+    let (store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
+    let mut sold = Vec::new();
+    let sales = [("A", 1_000, true), ("B", 7, false), ("C", 8, false), ("D", 9, false), ("E", 9_000, true)];
+    for (key, wall_ms, synchronised) in sales {
+        let mut sale = sale(&store.signer(), key, 10);
+        sale.stamp = Stamp { wall_ms, synchronised, ..clock() };
+        sold.push(seq_of(&commit(&store, vec![sale]).await.unwrap()));
+    }
+    let around = |document| reader(&store).sure_times_around(document).unwrap();
+    assert_eq!(around(sold[2]), (Some(1_000), Some(9_000)));
+    for _ in 0..3 {
+        checkpoint_and_roll(&store).await;
+    }
+    sell_and_sign(&store, "now").await;
+    take_along(&store, &options, &sold);
+    assert_eq!(around(sold[2]), (Some(1_000), Some(9_000)));
+    assert_eq!(around(sold[0]).0, None, "nothing older is kept");
+    commit(&store, vec![outcome(sold[4], Status::Settled, 0, Binding::Release)]).await.unwrap();
+    assert_eq!(around(sold[2]), (Some(1_000), Some(clock().wall_ms)), "the oldest record that is kept");
 }
