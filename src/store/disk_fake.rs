@@ -115,9 +115,11 @@ impl FakeDisk {
         state.unreadable.insert(number);
     }
 
-    /// No fault is planned any more.
+    /// No fault is planned any more, and every file can be read.
     pub(crate) fn mend(&self) {
-        self.state().fault = None;
+        let mut state = self.state();
+        state.fault = None;
+        state.unreadable.clear();
     }
 
     /// The disk after a power cut now.

@@ -11,13 +11,15 @@ use crate::store::entry::{Entry, Row};
 use crate::store::error::ReadError;
 use crate::store::group::{AtBlock, BLOCK, HEADER, Header, header_at, look, record_bytes};
 use crate::store::options::Damage;
-use crate::store::pack::{Pack, key_hash, key_of, pack_number};
+use crate::store::pack::{Pack, key_hash, key_of, pack_number, table_holds};
 use crate::store::packing::Packed;
 use crate::store::record::{Kind, Located, Malformed, Record, Stamp, decode_record, decode_sale_header};
 use crate::store::spares::{RESERVE, Spares};
 
 /// Files that are kept open for reading.
 const OPEN_FILES: usize = 16;
+/// Bytes of tables of keys that are kept at hand: those of a million documents.
+const KEY_TABLES: usize = 8 << 20;
 /// A growing file leaves the disk so much: its own bookkeeping needs some of it.
 const GROWTH_MARGIN: u64 = 256 << 10;
 
@@ -148,6 +150,8 @@ struct State {
     open: BTreeMap<u32, Arc<dyn DiskFile>>,
     /// Those that are compressed, and the bytes of their files.
     packed: BTreeMap<u32, u64>,
+    /// Their tables of keys, while the keys are checked.
+    key_tables: BTreeMap<u32, Arc<Vec<u8>>>,
 }
 
 impl Journal {
@@ -157,7 +161,8 @@ impl Journal {
         segments: BTreeMap<u32, Segment>,
         packed: BTreeMap<u32, u64>,
     ) -> Self {
-        Self { disk, id, state: Mutex::new(State { segments, open: BTreeMap::new(), packed }) }
+        let (open, key_tables) = (BTreeMap::new(), BTreeMap::new());
+        Self { disk, id, state: Mutex::new(State { segments, open, packed, key_tables }) }
     }
 
     /// The directory of the segments.
@@ -179,10 +184,11 @@ impl Journal {
     /// Segments before `first` are no longer kept.
     pub(crate) fn forget_before(&self, first: u32) {
         let mut state = self.state();
-        let State { segments, open, packed } = &mut *state;
+        let State { segments, open, packed, key_tables } = &mut *state;
         segments.retain(|segment, _| *segment >= first);
         open.retain(|segment, _| *segment >= first);
         packed.retain(|segment, _| *segment >= first);
+        key_tables.retain(|segment, _| *segment >= first);
     }
 
     /// A segment and the first record of the one after it; `None` for the last.
@@ -363,17 +369,33 @@ impl Journal {
 
     /// Whether a compressed segment may have accepted a document with this key.
     pub(crate) fn packs_may_hold(&self, key: &str) -> bool {
+        let wanted = key_hash(key);
         let packed: Vec<u32> = self.state().packed.keys().copied().collect();
-        for segment in packed {
-            match Pack::open(&*self.disk, segment).and_then(|pack| pack.may_hold(key)) {
-                Ok(false) => {}
-                Ok(true) => return true,
-                Err(_) if !self.knows(segment) => {}
-                // Damaged, perhaps: it may.
-                Err(_) => return true,
-            }
+        packed.into_iter().any(|segment| match self.key_table(segment) {
+            Ok(keys) => table_holds(&keys, wanted),
+            // Damaged, perhaps: it may.
+            Err(_) => self.knows(segment),
+        })
+    }
+
+    /// A compressed segment's table of keys. As many as find room are kept at hand: while the keys are checked, every new
+    /// sale asks all of them.
+    fn key_table(&self, segment: u32) -> io::Result<Arc<Vec<u8>>> {
+        if let Some(table) = self.state().key_tables.get(&segment) {
+            return Ok(Arc::clone(table));
         }
-        false
+        let table = Arc::new(Pack::open(&*self.disk, segment)?.key_bytes()?);
+        let mut state = self.state();
+        let at_hand: usize = state.key_tables.values().map(|table| table.len()).sum();
+        if at_hand + table.len() <= KEY_TABLES {
+            state.key_tables.insert(segment, Arc::clone(&table));
+        }
+        Ok(table)
+    }
+
+    /// No new sale asks for the tables of keys any more.
+    pub(crate) fn forget_key_tables(&self) {
+        self.state().key_tables.clear();
     }
 
     /// The segments that nothing is written to any more.

@@ -212,23 +212,6 @@ impl Pack {
         read_table(&*self.file, &self.header.keys)
     }
 
-    /// Whether a document with this key may have been accepted in it: false is certain, true is as good as certain.
-    pub(crate) fn may_hold(&self, key: &str) -> io::Result<bool> {
-        let wanted = key_hash(key);
-        let bytes = self.key_bytes()?;
-        let (mut low, mut high) = (0, bytes.len() / KEY_ENTRY);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let entry = bytes[middle * KEY_ENTRY..].first_chunk::<KEY_ENTRY>();
-            match entry.map_or(0, |entry| u64::from_be_bytes(*entry)).cmp(&wanted) {
-                std::cmp::Ordering::Equal => return Ok(true),
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        Ok(false)
-    }
-
     /// Checks the tables, which reading the segment through does not touch.
     pub(crate) fn check_tables(&self) -> io::Result<()> {
         self.effects()?;
@@ -259,6 +242,22 @@ impl Pack {
             Err(error) => Err(damaged(&format!("{} cannot be unpacked: {error}", at()))),
         }
     }
+}
+
+/// Whether a segment with this table of keys may have accepted a document whose key has this hash: false is certain, true is
+/// as good as certain.
+pub(crate) fn table_holds(keys: &[u8], wanted: u64) -> bool {
+    let (mut low, mut high) = (0, keys.len() / KEY_ENTRY);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let entry = keys[middle * KEY_ENTRY..].first_chunk::<KEY_ENTRY>();
+        match entry.map_or(0, |entry| u64::from_be_bytes(*entry)).cmp(&wanted) {
+            std::cmp::Ordering::Equal => return true,
+            std::cmp::Ordering::Less => low = middle + 1,
+            std::cmp::Ordering::Greater => high = middle,
+        }
+    }
+    false
 }
 
 impl DiskFile for Pack {

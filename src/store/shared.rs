@@ -400,6 +400,7 @@ impl Shared {
             check.plain = None;
         }
         drop(check);
+        self.journal.forget_key_tables();
         self.keys.done.notify_all();
         good
     }
