@@ -2,7 +2,7 @@
 //!
 //! # Bird's eye
 //!
-//! A register posts a sale over loopback HTTP or a Unix socket. The sale is checked and its tax counted ([`fiscal`]),
+//! A register posts a sale over loopback HTTP, a Unix socket or a serial line. The sale is checked and its tax counted ([`fiscal`]),
 //! signed, written to a synced journal ([`store`]), and only then answered. A drain ([`queue`] decides,
 //! [`gateway::Drainer`] does) carries it to KRA in order, exactly once in effect, whenever the line is there. When KRA
 //! answers in time the register gets the fiscal receipt at once; otherwise a provisional one.
@@ -10,10 +10,10 @@
 //! # The map
 //!
 //! ```text
-//! main > cli > daemon > { pos  admin  http  kra  webhook  store  systemd  config } > gateway > { wire  status } > queue > fiscal
+//! main > cli > daemon > { pos  admin  http  serial  kra  webhook  store  systemd  config } > gateway > { wire  status } > queue > fiscal
 //! ```
 //!
-//! Arrows go one way, and edges do not know each other (`pos` and `admin` ride on `http`).
+//! Arrows go one way, and edges do not know each other (`pos` and `admin` ride on `http`, `pos` on `serial` too).
 //!
 //! | room | knows |
 //! |---|---|
@@ -24,6 +24,7 @@
 //! | [`status`] | one snapshot of everything, and what somebody must act on |
 //! | [`pos`], [`admin`] | what a till, what a technician may ask |
 //! | [`http`] | HTTP/1.1 in: limits, Host, Origin, token |
+//! | [`serial`] | serial lines in: frames and lines, what is damaged, repeated or foreign; ports that come and go |
 //! | [`kra`] | HTTP out: one connection at a time, and whether a byte left |
 //! | [`webhook`] | HTTP out, to whoever wants to be told of sales and alerts |
 //! | [`store`] | the journal (truth), sled (queue and indexes over it), keys |

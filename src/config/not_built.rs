@@ -3,7 +3,7 @@
 /// A key, or one value of it, that cannot be used yet.
 #[derive(Clone, Copy, Debug)]
 pub struct NotBuilt {
-    /// The key; `serial` stands for any `[[serial]]` entry.
+    /// The key.
     pub key: &'static str,
     /// Only this value of it; any value when none.
     pub value: Option<&'static str>,
@@ -16,15 +16,9 @@ pub const NOT_BUILT: &[NotBuilt] = &[
     NotBuilt { key: "kra.wire", value: Some("gateway") },
     NotBuilt { key: "http.tls_certificate", value: None },
     NotBuilt { key: "http.tls_key", value: None },
-    NotBuilt { key: "serial", value: None },
 ];
 
 /// Is this key, at this value, refused for now?
 pub(super) fn is_not_built(key: &str, value: &str) -> bool {
-    NOT_BUILT.iter().any(|row| {
-        // One port in each entry, so one problem for each entry.
-        let same_key =
-            row.key == key || (row.key == "serial" && key.starts_with("serial[") && key.ends_with("].port"));
-        same_key && row.value.is_none_or(|only| only == value)
-    })
+    NOT_BUILT.iter().any(|row| row.key == key && row.value.is_none_or(|only| only == value))
 }

@@ -272,10 +272,6 @@ fn rules_of_single_keys() {
         ("kra.environment = \"gateway-production\"", "not built yet"),
         ("notify.till_webhook = \"http://shop.example/x\"", "private addresses only https"),
         ("notify.alert_webhook = \"nowhere\"", "begin with"),
-        (
-            "[[serial]]\nport = \"/dev/ttyS0\"\nbaud = 19200",
-            "serial[0].port = \"/dev/ttyS0\": is not built yet",
-        ),
         ("[[serial]]\nbaud = 9600", "is needed in each [[serial]]"),
         ("[serial]\nport = \"/dev/ttyS0\"", "write [[serial]]"),
         ("key = [", "is not TOML"),
@@ -286,16 +282,9 @@ fn rules_of_single_keys() {
     refused(
         "[[serial]]\nport = \"/a\"\nbauds = 1\n[[serial]]\nport = \"/a\"\nparity = \"odder\"\nprefix = \"é\"",
         &[],
-        &[
-            "did you mean serial[0].baud?",
-            "serial[0].port",
-            "port = \"/a\": is not built",
-            "another [[serial]]",
-            "serial[1].parity",
-            "ASCII",
-        ],
+        &["did you mean serial[0].baud?", "another [[serial]]", "serial[1].parity", "ASCII"],
     );
-    refused("", &[("ETIMS_SERIAL", "[{ port = \"/dev/ttyS0\" }]")], &["$ETIMS_SERIAL: serial[0].port"]);
+    refused("", &[("ETIMS_SERIAL", "[{ port = \"/dev/ttyS0\", bauds = 1 }]")], &["$ETIMS_SERIAL"]);
     refused("http.tls_key = \"/k\"", &[], &["not built yet"]);
     let long = format!("unix.path = \"/{}\"", "a".repeat(107));
     refused(&long, &[], &["at most 107"]);
@@ -492,4 +481,32 @@ fn the_shipped_file_names_what_is_live() {
         let named = if all { format!("{section}.*") } else { (*live).to_owned() };
         assert!(paragraph.contains(&named), "{named}: {paragraph}");
     }
+}
+
+#[test]
+fn each_register_has_its_port_and_settings() {
+    use super::settings::{DataBits, FlowControl, Parity, SerialProtocol, StopBits};
+
+    let text = "[[serial]]\nport = \"/dev/ttyS0\"\n[[serial]]\nport = \"/dev/serial/by-id/till-2\"\nbaud = 115200\n\
+        data_bits = 7\nparity = \"even\"\nstop_bits = 2\nflow_control = \"hardware\"\nprotocol = \"lines\"\nprefix = \"B-\"";
+    let settings = with(text, &[]).unwrap().settings;
+    let usual = &settings.serial[0];
+    assert_eq!((usual.port.to_str(), usual.baud, usual.prefix.as_str()), (Some("/dev/ttyS0"), 9600, ""));
+    assert_eq!(
+        (usual.data_bits, usual.parity, usual.stop_bits),
+        (DataBits::Eight, Parity::None, StopBits::One)
+    );
+    assert_eq!((usual.flow_control, usual.protocol), (FlowControl::None, SerialProtocol::Frame));
+    let other = &settings.serial[1];
+    assert_eq!((other.baud, other.prefix.as_str()), (115_200, "B-"));
+    assert_eq!(
+        (other.data_bits, other.parity, other.stop_bits),
+        (DataBits::Seven, Parity::Even, StopBits::Two)
+    );
+    assert_eq!((other.flow_control, other.protocol), (FlowControl::Hardware, SerialProtocol::Lines));
+    // The environment's list takes the place of the files'.
+    let variables = [("ETIMS_SERIAL", "[{ port = \"/dev/ttyACM0\" }]")];
+    let settings = with(text, &variables).unwrap().settings;
+    assert_eq!(settings.serial.len(), 1);
+    assert_eq!(settings.serial[0].port.to_str(), Some("/dev/ttyACM0"));
 }

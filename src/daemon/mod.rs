@@ -2,6 +2,7 @@
 
 pub mod clock;
 mod exchanges;
+mod ports;
 mod process;
 mod reload;
 mod run;

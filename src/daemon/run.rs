@@ -15,7 +15,7 @@ use super::reload::{Configuration, LiveSettings, Reloading};
 use super::signals::{Signals, Told};
 use super::sockets::{self, Sockets};
 use super::stop::Stop;
-use super::{exchanges, tasks, webhooks, wiring};
+use super::{exchanges, ports, tasks, webhooks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::Settings;
 use crate::fiscal::DeviceIdentity;
@@ -110,7 +110,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     make_directory(&settings.state_dir)?;
     // Nothing is promised to anybody yet: a stop need not wait for the disk.
-    let store = tokio::select! {
+    let (store, boot) = tokio::select! {
         opened = open_store(settings) => opened?,
         () = signals.stop() => return Ok(Stopped::Asked),
     };
@@ -124,7 +124,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     };
 
     let (stop, stopping) = watch::channel(false);
-    let (mut servers, guard) = parts.serve(settings, passed, &stopping).await?;
+    let Served { mut servers, lines, guard } = parts.serve(settings, passed, boot, &stopping).await?;
     webhooks::start(settings, (&parts.ledger, &parts.progress), &stopping, &mut servers);
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer().run(orders, told(drain_stopping)));
@@ -169,6 +169,8 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     last.answer(&stop, &parts.progress, servers).await;
     let _ = stop_drain.send(true);
     last.end_requests(drain, registrar).await;
+    // Registers on serial lines are told how things are up to here.
+    drop(lines);
     if !last.close(store, Arc::clone(&parts.exchanges)).await {
         std::mem::forget((parts, reloading));
     }
@@ -197,6 +199,7 @@ impl Parts {
         let instruments = Instruments {
             counters: Arc::default(),
             lookout: Arc::default(),
+            ports: ports::ports(settings),
             exchanges: Arc::clone(&exchanges) as Arc<dyn ApiLog>,
             process,
         };
@@ -266,8 +269,9 @@ impl Parts {
         &self,
         settings: &Settings,
         passed: Vec<PassedSocket>,
+        boot: u64,
         stopping: &watch::Receiver<bool>,
-    ) -> Result<(JoinSet<()>, Guard), StartError> {
+    ) -> Result<Served, StartError> {
         let desk = Arc::new(Desk {
             taking: Taking {
                 rules: self.live.taking.clone(),
@@ -279,6 +283,7 @@ impl Parts {
             watch: Arc::clone(&self.watch),
             portal: settings.kra.portal.clone(),
             registrar: self.registrar.clone(),
+            boot,
         });
         let admin_desk = Arc::new(AdminDesk {
             ledger: Arc::clone(&self.ledger),
@@ -306,11 +311,22 @@ impl Parts {
             async move { desk.answer(request).await }
         };
         servers.spawn(serve(admin, Limits::default(), Guard::local(), handler, stopping.clone()));
-        Ok((servers, guard))
+        let lines = ports::start(settings, &desk, &self.watch.instruments.ports, stopping, &mut servers);
+        Ok(Served { servers, lines, guard })
     }
 }
 
-async fn open_store(settings: &Settings) -> Result<Store, StartError> {
+/// Who answers registers and technicians.
+struct Served {
+    /// They end once everybody was answered after a stop.
+    servers: JoinSet<()>,
+    /// The serial ports; they end when this is dropped.
+    lines: JoinSet<()>,
+    guard: Guard,
+}
+
+/// The store, and which start of it this is.
+async fn open_store(settings: &Settings) -> Result<(Store, u64), StartError> {
     let dir = settings.state_dir.clone();
     let options = wiring::store_options(settings);
     let opened = tokio::task::spawn_blocking(move || {
@@ -327,7 +343,7 @@ async fn open_store(settings: &Settings) -> Result<Store, StartError> {
     let (store, report) =
         opened.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?;
     tell_opened(&report, &settings.state_dir);
-    Ok(store)
+    Ok((store, report.epoch))
 }
 
 fn tell_opened(report: &OpenReport, dir: &Path) {

@@ -36,7 +36,8 @@ pub(super) fn start(
         let (registry, portal_host) = (Arc::clone(ledger), settings.kra.portal.clone());
         let told = move |event: &Event| {
             let device = registry.device();
-            EventTold { registration: device.registration(), portal_host: &portal_host }.json(event)
+            EventTold { registration: device.registration(), portal_host: &portal_host, prefix: "" }
+                .json(event)
         };
         let sending = Sending {
             log,

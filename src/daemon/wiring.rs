@@ -55,6 +55,7 @@ pub(super) fn terms(settings: &Settings) -> Terms {
     Terms {
         environment: settings.kra.environment.as_str().to_owned(),
         first_number: settings.device.next_invc_no,
+        max_documents: settings.storage.max_documents,
     }
 }
 

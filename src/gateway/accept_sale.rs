@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::live::Live;
-use super::ports::{Acceptance, Clock, Device, Ledger, LedgerError, Place, Registry, Sale};
+use super::ports::{
+    Acceptance, Clock, Device, DiskLevel, Ledger, LedgerError, Place, Registry, Sale, StoreHealth,
+};
 use super::progress::Progress;
 use crate::fiscal::{
     Codes, Draft, Fault, FaultCode, Invoice, Rates, ReceiptType, Rules, SalesType, TaxConvention,
@@ -212,13 +214,26 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             let words = "credit notes are not taken by this version of the gateway";
             return Err(Refused::Faults(vec![Fault::new("rcptTyCd", FaultCode::NotAllowed, words)]));
         }
-        // Parked ones are not pending, and those that wait for another say nothing about the line.
-        let oldest =
-            taking.offline_limit.and_then(|_| self.ledger.oldest_beside(&self.progress.sight().aside));
-        match (taking.offline_limit, oldest) {
-            (Some(limit), Some(oldest)) if oldest > limit => Err(Refused::OfflineLimit(oldest)),
-            _ => Ok(invoice),
+        match self.offline_too_long() {
+            Some(oldest) => Err(Refused::OfflineLimit(oldest)),
+            None => Ok(invoice),
         }
+    }
+
+    /// The age of the oldest unsent sale, where that is over the limit.
+    fn offline_too_long(&self) -> Option<Duration> {
+        let limit = self.rules.now().offline_limit?;
+        // Parked ones are not pending, and those that wait for another say nothing about the line.
+        self.ledger.oldest_beside(&self.progress.sight().aside).filter(|oldest| *oldest > limit)
+    }
+}
+
+impl<L: Ledger + Registry + StoreHealth, C: Clock> Taking<L, C> {
+    /// Whether a new sale would be taken at this moment, if there is nothing wrong with it.
+    pub fn takes_sales(&self) -> bool {
+        let store = self.ledger.store_facts();
+        let room = store.works && !store.full && store.disk != DiskLevel::Low;
+        room && self.ledger.device().identity().is_some() && self.offline_too_long().is_none()
     }
 }
 

@@ -9,8 +9,8 @@ use super::watch_health::Watch;
 use crate::fiscal::KraDateTime;
 use crate::queue::Moment;
 use crate::status::{
-    CertificateSnapshot, Counters, DiskSnapshot, ExchangeSnapshot, Measured, ProcessSnapshot, SkewSnapshot,
-    WearSnapshot, alerts, prometheus,
+    CertificateSnapshot, Counters, DiskSnapshot, ExchangeSnapshot, Measured, ProcessSnapshot, SerialPort,
+    SkewSnapshot, WearSnapshot, alerts, prometheus,
 };
 
 /// What counts and measures.
@@ -20,6 +20,8 @@ pub struct Instruments {
     pub counters: Arc<Counters>,
     /// Seen at the last exchanges with KRA.
     pub lookout: Arc<Lookout>,
+    /// The serial ports.
+    pub ports: Vec<Arc<SerialPort>>,
     /// The log of exchanges with KRA.
     pub exchanges: Arc<dyn ApiLog>,
     /// The daemon's process at this moment.

@@ -105,6 +105,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 damage: store.damage,
                 remarks: store.remarks,
             },
+            serial: self.instruments.ports.iter().map(|port| port.snapshot()).collect(),
             disk: None,
             clock: ClockSnapshot {
                 synchronised: self.clock.kept(),

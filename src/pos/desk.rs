@@ -38,6 +38,8 @@ pub struct Desk<L, A, C> {
     pub portal: String,
     /// Registers the device.
     pub registrar: Registrar,
+    /// Which start of the gateway this is.
+    pub boot: u64,
 }
 
 impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
@@ -72,14 +74,17 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
 
     /// One call, by whichever carrier. `origin`: the port or socket; `prefix`: put before the register's own numbers.
     pub async fn reply(&self, call: Call, origin: &str, prefix: &str) -> Reply {
-        let told = matches!(call, Call::PostSale { .. } | Call::ShowSale { .. });
+        let told = matches!(call, Call::LastSale | Call::PostSale { .. } | Call::ShowSale { .. });
         let result = match call {
             Call::DeviceStatus => Ok(Reply::DeviceStatus(Box::new(self.device_status()))),
             // A stream and a page are no replies: only HTTP carries them.
             Call::Events { .. } | Call::Metrics => Err(Refusal::NotFound { what: "path" }),
             Call::Health => Ok(Reply::Health(self.health().await)),
+            Call::Hello => self.hello(origin, prefix).await,
             Call::InitDevice(body) => self.init_device(&body).await,
+            Call::LastSale => self.last_sale(origin, prefix).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
+            Call::News { after } => self.news(after, prefix).await,
             Call::PostSale { body, wait } => self.post_sale(&body, origin, prefix, wait).await,
             Call::ShowSale { trader_ref, wait } => {
                 self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await
@@ -146,9 +151,13 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
     async fn show(&self, trader_ref: &str, prefix: &str, wait: Duration) -> Result<Reply, Refusal> {
         let found = self.taking.show(trader_ref, wait).await.map_err(|error| ledger_refusal(&error))?;
         let sale = found.ok_or(Refusal::NotFound { what: "sale" })?;
-        let position = self.position(&sale).await?;
-        let state = self.state(&sale, prefix, position).in_full(accepted_at(&sale), &sale.signature);
-        Ok(Reply::SaleShown(Box::new(state)))
+        Ok(Reply::SaleShown(Box::new(self.shown(&sale, prefix).await?)))
+    }
+
+    /// A sale as a look-up shows it.
+    pub(super) async fn shown(&self, sale: &Sale, prefix: &str) -> Result<SaleState, Refusal> {
+        let position = self.position(sale).await?;
+        Ok(self.state(sale, prefix, position).in_full(accepted_at(sale), &sale.signature))
     }
 
     async fn list(
@@ -292,7 +301,7 @@ const fn counts(queue: &crate::status::QueueSnapshot) -> QueueCounts {
     }
 }
 
-fn ledger_refusal(error: &LedgerError) -> Refusal {
+pub(super) fn ledger_refusal(error: &LedgerError) -> Refusal {
     let (why, retry_after) = match error {
         LedgerError::CannotReplace(why) => {
             return Refusal::Faults(vec![Fault::new("replaces", FaultCode::NotAllowed, why)]);

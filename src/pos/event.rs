@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::sale_state::{SaleFacts, SaleState};
-use crate::fiscal::{DeviceIdentity, KraDateTime, Label, Registration, TraderRef};
+use super::sale_state::{SaleFacts, SaleState, without_prefix};
+use crate::fiscal::{DeviceIdentity, KraDateTime, Label, Registration};
 use crate::gateway::ports::{DeviceNews, Event, Happened, Sale};
 use crate::queue::{Status, Words};
 use crate::status::Alert;
@@ -15,6 +15,8 @@ pub struct EventTold<'a> {
     pub registration: Option<&'a Registration>,
     /// The host of KRA's portal, for the link in the QR code.
     pub portal_host: &'a str,
+    /// Taken off the register's numbers; empty for all but a serial port that puts one before them.
+    pub prefix: &'a str,
 }
 
 #[derive(Serialize)]
@@ -94,7 +96,7 @@ impl EventTold<'_> {
         let label = Label::original(sale.invoice.receipt_type, sale.invoice.sales_type);
         let accepted_at = KraDateTime::from_unix(sale.accepted_ms.div_euclid(1000));
         SaleState::of(&SaleFacts {
-            trader_ref: sale.invoice.trader_ref.as_str(),
+            trader_ref: without_prefix(sale.invoice.trader_ref.as_str(), self.prefix),
             status: sale.status,
             label: label.expect("an invoice is of a kind that has a label"),
             running_number: sale.seq,
@@ -106,8 +108,8 @@ impl EventTold<'_> {
             invoice_no: sale.invoice_no,
             proof: sale.proof.as_ref(),
             words: sale.words.as_ref(),
-            replaces: sale.invoice.replaces.as_ref().map(TraderRef::as_str),
-            replaced_by: sale.replaced_by(),
+            replaces: sale.invoice.replaces.as_ref().map(|old| without_prefix(old.as_str(), self.prefix)),
+            replaced_by: sale.replaced_by().map(|new| without_prefix(new, self.prefix)),
             settled_as: sale.settled_as(),
             waiting: None,
         })

@@ -113,7 +113,7 @@ fn written(page: &EventPage, log: &impl Registry, portal_host: &str) -> String {
         return text;
     }
     let device = log.device();
-    let told = EventTold { registration: device.registration(), portal_host };
+    let told = EventTold { registration: device.registration(), portal_host, prefix: "" };
     for (first, last) in &page.lost {
         text.push_str(&format!(": records {first} to {last} cannot be read: run `etims-gateway verify`\n\n"));
     }

@@ -1,6 +1,7 @@
 //! What a till is answered: one body for HTTP and serial.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::queue::Status;
 
@@ -20,6 +21,10 @@ pub enum Reply {
     DeviceStatus(Box<DeviceStatus>),
     /// How the gateway is.
     Health(Health),
+    /// The gateway is there.
+    Hello(Hello),
+    /// What happened.
+    News(News),
     /// No.
     Refused {
         /// Why.
@@ -47,12 +52,51 @@ pub struct SaleList {
     pub next: Option<u64>,
 }
 
+/// The answer to a register that begins.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Hello {
+    /// The version of what is spoken.
+    pub proto: u8,
+    /// Another one after each start of the gateway.
+    pub boot: u64,
+    /// The gateway's clock, RFC 3339.
+    pub now: String,
+    /// A sale sent now would be taken.
+    pub accepting: bool,
+    /// The last sale that was committed from this port; `null` where there is none.
+    pub last: Option<Box<SaleState>>,
+}
+
+/// Events, the oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// Each as the stream of events has it.
+    pub events: Vec<String>,
+    /// What `after` must say for those that follow.
+    pub next: u64,
+}
+
+impl News {
+    fn written(&self) -> NewsBody<'_> {
+        let events = self.events.iter().filter_map(|event| serde_json::from_str(event).ok());
+        NewsBody { events: events.collect(), next: self.next }
+    }
+}
+
+#[derive(Serialize)]
+struct NewsBody<'a> {
+    events: Vec<&'a RawValue>,
+    next: u64,
+}
+
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
     DeviceActive(&'a DeviceActive),
     DeviceStatus(&'a DeviceStatus),
     Health(&'a Health),
+    Hello(&'a Hello),
+    News(NewsBody<'a>),
     Refused {
         #[serde(flatten)]
         refusal: RefusalBody<'a>,
@@ -128,6 +172,8 @@ impl Reply {
             Self::DeviceActive(_)
             | Self::DeviceStatus(_)
             | Self::Health(_)
+            | Self::Hello(_)
+            | Self::News(_)
             | Self::SaleRepeated(_)
             | Self::SaleShown(_)
             | Self::Sales(_) => 200,
@@ -177,6 +223,8 @@ impl Reply {
             Self::DeviceActive(device) => Body::DeviceActive(device),
             Self::DeviceStatus(device) => Body::DeviceStatus(device),
             Self::Health(health) => Body::Health(health),
+            Self::Hello(hello) => Body::Hello(hello),
+            Self::News(news) => Body::News(news.written()),
             Self::Refused { refusal, attention } => {
                 Body::Refused { refusal: refusal.body(most_faults), attention: *attention }
             }

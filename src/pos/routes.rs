@@ -10,7 +10,7 @@ use crate::http::Request;
 use crate::queue::Status;
 
 /// The longest time that a register may ask to be kept waiting.
-const LONGEST_WAIT: u64 = 30;
+pub(super) const LONGEST_WAIT: u64 = 30;
 /// The most sales of one page.
 const LONGEST_PAGE: usize = 500;
 /// The sales of a page where the till does not say.
@@ -28,8 +28,12 @@ pub enum Call {
     },
     /// How the gateway is.
     Health,
+    /// A register on a serial line begins: who is there, and what was its last sale?
+    Hello,
     /// Register the device.
     InitDevice(Bytes),
+    /// The last sale from the same port.
+    LastSale,
     /// Sales, the newest first.
     ListSales {
         /// Only those that stand there.
@@ -41,6 +45,11 @@ pub enum Call {
     },
     /// What monitors read.
     Metrics,
+    /// The next few events, for carriers that have no streams.
+    News {
+        /// The last event that the till has.
+        after: Option<u64>,
+    },
     /// Take this sale.
     PostSale {
         /// The sale.

@@ -23,6 +23,7 @@ mod line_talk;
 mod lines;
 mod link;
 mod outbox;
+mod port;
 mod receiver;
 mod request;
 mod speaker;
@@ -30,9 +31,11 @@ mod talk;
 
 pub use frame::{Frame, MAX_DATA, Unframeable, checksum};
 pub use link::{Answering, Ended, Link, LinkSettings, Protocol};
+pub use port::{PortError, PortSettings, serve};
 pub use receiver::{Heard, Receiver, Tally};
 pub use request::{Answer, Asked, Request};
 pub use speaker::{Speaker, Word};
+pub use tokio_serial::{DataBits, FlowControl, Parity, StopBits};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AlertKey, CertificateSnapshot, SkewSnapshot, Snapshot, StoreSnapshot, WaitingWebhook};
+use super::{
+    AlertKey, CertificateSnapshot, SerialSnapshot, SkewSnapshot, Snapshot, StoreSnapshot, WaitingWebhook,
+};
 use crate::queue::Seq;
 
 mod queue;
@@ -110,10 +112,28 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
             ),
         );
     }
+    port_alerts(&snapshot.serial, &mut raise);
     for remark in &snapshot.store.remarks {
         raise("store", remark.clone());
     }
     active
+}
+
+fn port_alerts(ports: &[SerialSnapshot], raise: &mut impl FnMut(&str, String)) {
+    let closed = ports.iter().filter(|port| !port.open && port.seconds >= PORT_PATIENCE);
+    let closed: Vec<String> = closed
+        .map(|port| format!("{}: {}", port.port, port.reason.as_deref().unwrap_or("unknown")))
+        .collect();
+    if !closed.is_empty() {
+        raise(
+            "serial_port",
+            format!(
+                "a serial port cannot be used, and its register sells nothing through this gateway: {}. It is opened by itself \
+                 as soon as that is put right",
+                closed.join("; ")
+            ),
+        );
+    }
 }
 
 fn disk_alerts(store: &StoreSnapshot, raise: &mut impl FnMut(&str, String)) {
@@ -189,6 +209,8 @@ fn what_to_do_with_device(status: &str) -> &'static str {
     }
 }
 
+/// How long a serial port may be closed before that is an alert, seconds: a plug may be moved.
+const PORT_PATIENCE: u64 = 3;
 /// How long a webhook may be away before that is an alert, seconds.
 const WEBHOOK_PATIENCE: u64 = 600;
 /// Nothing has kept the clock right for so long, seconds: a machine that was just started needs a moment.
@@ -313,6 +335,10 @@ mod tests {
                 seconds: 600,
             };
             it.waiting_webhooks = vec![WaitingWebhook { seconds: 599, ..waiting.clone() }, waiting];
+        });
+        check("serial_port", false, |it| {
+            let closed = |seconds| SerialSnapshot { seconds, ..SerialSnapshot::default() };
+            it.serial = vec![closed(2), SerialSnapshot { open: true, ..closed(900) }, closed(3)];
         });
         check("store", false, |it| it.store.remarks.push("rebuilt".to_owned()));
     }

@@ -58,6 +58,7 @@ pub fn prometheus(measured: &Measured<'_>) -> String {
     kra(&mut page, measured.snapshot);
     exchanges(&mut page, measured);
     sales(&mut page, measured);
+    serial(&mut page, measured.snapshot);
     store(&mut page, measured);
     clock(&mut page, measured);
     process(&mut page, measured);
@@ -211,6 +212,23 @@ fn sales(page: &mut Page, measured: &Measured<'_>) {
     page.counter("etims_http_requests_total", "Requests of the till API, by the status of the answer.");
     for (code, count) in measured.counters.http() {
         page.sample("etims_http_requests_total", &[("code", &code.to_string())], count);
+    }
+}
+
+/// Nothing where no port is configured.
+fn serial(page: &mut Page, snapshot: &Snapshot) {
+    if snapshot.serial.is_empty() {
+        return;
+    }
+    page.gauge("etims_serial_port_open", "1 while the serial port is open.");
+    for port in &snapshot.serial {
+        page.sample("etims_serial_port_open", &[("port", &port.port)], u8::from(port.open));
+    }
+    page.counter("etims_serial_events_total", "What came over serial ports, by what it was.");
+    for port in &snapshot.serial {
+        for (event, count) in &port.events {
+            page.sample("etims_serial_events_total", &[("port", &port.port), ("event", event)], *count);
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot};
+use super::{
+    CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot, SerialSnapshot,
+};
 
 /// The state of everything at one moment.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -28,6 +30,9 @@ pub struct Snapshot {
     /// Webhooks that do not take what they are told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_webhooks: Vec<WaitingWebhook>,
+    /// The serial ports of the configuration.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub serial: Vec<SerialSnapshot>,
     /// The disk below it, where it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskSnapshot>,

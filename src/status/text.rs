@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Alert, CertificateSnapshot, ExchangeSnapshot, Snapshot};
+use super::{Alert, CertificateSnapshot, ExchangeSnapshot, SerialSnapshot, Snapshot};
 
 /// The status as text, one fact a line.
 pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
@@ -74,6 +74,7 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
             reserve_words(store.reserve)
         ),
     );
+    ports(&snapshot.serial, &mut line);
     surroundings(snapshot, &mut line);
     line("public key", snapshot.public_key.clone());
     match alerts {
@@ -85,6 +86,17 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
         }
     }
     text
+}
+
+/// A line for each serial port.
+fn ports(ports: &[SerialSnapshot], line: &mut impl FnMut(&str, String)) {
+    for (index, port) in ports.iter().enumerate() {
+        let state = match &port.reason {
+            None => "open".to_owned(),
+            Some(reason) => format!("NOT USABLE for {}: {reason}", span(port.seconds)),
+        };
+        line(if index == 0 { "serial" } else { "" }, format!("{} ({}): {state}", port.port, port.settings));
+    }
 }
 
 /// The last exchange, the clock, the disk.

@@ -10,6 +10,7 @@ use super::admin_body;
 use super::bodies::{self, UnknownTries};
 use super::device_acts::differing_hardware;
 use super::hardware::Hardware;
+use super::newest_sales::NewestSales;
 use super::reading::{Reader, age, body_failed, read_failed};
 use super::refusals::Refusals;
 use super::registry::read_device;
@@ -43,6 +44,8 @@ pub struct JournalLedger {
     pub(super) terms: Terms,
     device: Mutex<Registered>,
     pub(super) refusals: Refusals,
+    /// The newest sale of each port that was asked for or sold since the start.
+    pub(super) newest: NewestSales,
     /// Held by those who accept a sale for the device, and alone by who makes it another one.
     pub(super) identity: tokio::sync::RwLock<()>,
 }
@@ -54,6 +57,8 @@ pub struct Terms {
     pub environment: String,
     /// Where the number series starts, at the first registration.
     pub first_number: u64,
+    /// How many documents may be unfinished before new ones are refused: the store's own bound.
+    pub max_documents: u64,
 }
 
 /// The device as it stands, in memory.
@@ -142,6 +147,7 @@ impl JournalLedger {
             terms: terms.clone(),
             device: Mutex::new(registered),
             refusals,
+            newest: NewestSales::default(),
             identity: tokio::sync::RwLock::default(),
         })
     }
@@ -149,6 +155,12 @@ impl JournalLedger {
     /// The store below.
     pub const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Documents that count against the store's bound.
+    fn unfinished(&self) -> u64 {
+        let counts = self.store.counts();
+        counts.waiting + counts.parked + counts.rejected + counts.accepted_no_proof
     }
 
     pub(super) fn directory(&self) -> &Path {
@@ -279,24 +291,27 @@ impl Ledger for JournalLedger {
             committed => committed.map_err(commit_failed)?,
         };
         match committed.into_iter().next() {
-            Some(Committed::New { seq, hash, .. }) => Ok(Acceptance::New(Box::new(Sale {
-                seq,
-                hash,
-                signature,
-                accepted_ms: stamp.wall_ms,
-                age: Duration::ZERO,
-                clock_doubtful: !stamp.synchronised,
-                time_can_be_mended: !stamp.synchronised,
-                content,
-                invoice,
-                status: if queued { Status::Pending } else { Status::NotFiscal },
-                invoice_no: None,
-                attempts: 0,
-                unsure_sends: 0,
-                proof: None,
-                words: None,
-                acted: None,
-            }))),
+            Some(Committed::New { seq, hash, .. }) => {
+                self.newest.sold(origin, seq, &invoice.trader_ref);
+                Ok(Acceptance::New(Box::new(Sale {
+                    seq,
+                    hash,
+                    signature,
+                    accepted_ms: stamp.wall_ms,
+                    age: Duration::ZERO,
+                    clock_doubtful: !stamp.synchronised,
+                    time_can_be_mended: !stamp.synchronised,
+                    content,
+                    invoice,
+                    status: if queued { Status::Pending } else { Status::NotFiscal },
+                    invoice_no: None,
+                    attempts: 0,
+                    unsure_sends: 0,
+                    proof: None,
+                    words: None,
+                    acted: None,
+                })))
+            }
             Some(Committed::Known(entry)) => {
                 let sale = self.reading(move |reader| reader.sale(&entry)).await?;
                 Ok(Acceptance::Known(Box::new(sale)))
@@ -308,6 +323,10 @@ impl Ledger for JournalLedger {
     async fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {
         let trader_ref = trader_ref.to_owned();
         self.reading(move |reader| reader.find(&trader_ref)).await
+    }
+
+    async fn last_from(&self, origin: &str) -> Result<Option<Sale>, LedgerError> {
+        self.newest_sale(origin).await
     }
 
     async fn recent(
@@ -542,6 +561,7 @@ impl StoreHealth for JournalLedger {
                 RoomLevel::Low => DiskLevel::Low,
             },
             reserve: health.room.reserve,
+            full: self.unfinished() >= self.terms.max_documents,
             works: health.last_sync_ok && health.failed.is_none(),
             damage: health.damage.iter().map(ToString::to_string).collect(),
             remarks,

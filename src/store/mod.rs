@@ -89,6 +89,7 @@ mod index;
 mod journal;
 mod keys;
 mod ledger;
+mod newest_sales;
 mod options;
 mod pack;
 mod packing;

@@ -29,6 +29,12 @@ pub trait Ledger: Send + Sync + 'static {
     /// The store cannot be read.
     fn find(&self, trader_ref: &str) -> impl Future<Output = Result<Option<Sale>, LedgerError>> + Send;
 
+    /// The newest sale that came by this port or socket; an old one may no longer be looked for.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn last_from(&self, origin: &str) -> impl Future<Output = Result<Option<Sale>, LedgerError>> + Send;
+
     /// Sales from the newest before `before` on, at most `limit` that stand at `status`, and where to go on.
     ///
     /// # Errors

@@ -71,6 +71,8 @@ pub struct StoreFacts {
     pub disk: DiskLevel,
     /// The reserve for a full disk stands ready; `None`: none is wanted.
     pub reserve: Option<bool>,
+    /// As many documents wait as may: new ones are refused.
+    pub full: bool,
     /// The last write and sync went well.
     pub works: bool,
     /// Damage that was found in the journal, place by place.

@@ -166,7 +166,7 @@ impl Bench {
     fn try_open(&self, environment: &str) -> Result<Arc<JournalLedger>, LedgerOpenError> {
         let options = Options { create: true, segment_size: 64 << 10, ..Options::new(stamp) };
         let (store, _) = Store::open(self.dir.path(), options, &mut |_| {}).unwrap();
-        let terms = Terms { environment: environment.to_owned(), first_number: 1 };
+        let terms = Terms { environment: environment.to_owned(), first_number: 1, max_documents: 1000 };
         JournalLedger::open(store, self.dir.path(), stamp, &terms).map(Arc::new)
     }
 
