@@ -9,7 +9,7 @@ use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
 use super::story::DocumentMessage;
 use crate::gateway::ports::{
-    ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, StoreHealth, Stories,
+    ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, Sale, StoreHealth, Stories,
 };
 use crate::gateway::{Operator, Registrar, Watch};
 use crate::http::{Answer, Request};
@@ -18,6 +18,10 @@ use crate::status::{alerts, degraded};
 
 /// Documents of one page.
 const PAGE: usize = 200;
+/// Put before a running number, so that it means no register's number.
+const BY_RUNNING_NUMBER: &str = "seq:";
+/// Put before a register's number, so that it means no running number.
+const BY_TRADER_REF: &str = "trd:";
 
 /// Answers technicians.
 pub struct AdminDesk<L, A, C> {
@@ -84,30 +88,52 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
         }
     }
 
-    /// By the register's number first: it may be all digits, and it is what stands on the slip.
     async fn document(&self, id: &str) -> Answer {
-        let found = match self.ledger.find(id).await {
-            Ok(Some(sale)) => Ok(Some(sale)),
-            Ok(None) => match id.parse::<u64>() {
-                Ok(seq) => self.by_number(seq).await,
-                Err(_) => Ok(None),
+        match self.meant(id).await {
+            Ok(sales) if sales.len() > 1 => {
+                Answer::refusal(StatusCode::CONFLICT, "ambiguous", &which_of(id, &sales))
+            }
+            Ok(sales) => match sales.first() {
+                Some(sale) => match self.ledger.story(sale.seq).await {
+                    Ok(story) => Answer::json(StatusCode::OK, &DocumentMessage::of(sale, &story)),
+                    Err(error) => unreadable(&error),
+                },
+                None => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "no sale has this number"),
             },
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(Some(sale)) => match self.ledger.story(sale.seq).await {
-                Ok(story) => Answer::json(StatusCode::OK, &DocumentMessage::of(&sale, &story)),
-                Err(error) => unreadable(&error),
-            },
-            Ok(None) => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "no sale has this number"),
             Err(error) => unreadable(&error),
         }
     }
 
-    async fn by_number(&self, seq: u64) -> Result<Option<crate::gateway::ports::Sale>, LedgerError> {
+    /// All that a person may mean by this: a running number, or a register's own number, which may be all digits too.
+    async fn meant(&self, id: &str) -> Result<Vec<Sale>, LedgerError> {
+        let trader_refs = [Some(id), id.strip_prefix(BY_TRADER_REF)];
+        let numbers = [Some(id), id.strip_prefix(BY_RUNNING_NUMBER)];
+        let mut meant: Vec<Sale> = Vec::new();
+        for trader_ref in trader_refs.into_iter().flatten() {
+            meant.extend(self.ledger.find(trader_ref).await?);
+        }
+        for number in numbers.into_iter().flatten().filter_map(|number| number.parse().ok()) {
+            meant.extend(self.by_number(number).await?);
+        }
+        meant.sort_by_key(|sale| sale.seq);
+        meant.dedup_by_key(|sale| sale.seq);
+        Ok(meant)
+    }
+
+    async fn by_number(&self, seq: u64) -> Result<Option<Sale>, LedgerError> {
         let (sales, _) = self.ledger.recent(seq.checked_add(1), None, 1).await?;
         Ok(sales.into_iter().next().filter(|sale| sale.seq == seq))
     }
+}
+
+/// Nobody is to settle the wrong sale.
+fn which_of(id: &str, sales: &[Sale]) -> String {
+    let each = sales.iter().map(|sale| {
+        let (seq, trader_ref) = (sale.seq, &sale.invoice.trader_ref);
+        format!("running number {seq}, which is the register's {trader_ref} (say {BY_RUNNING_NUMBER}{seq})")
+    });
+    let each: Vec<String> = each.collect();
+    format!("{id} may mean more than one sale: {}", each.join("; "))
 }
 
 pub(super) fn unreadable(error: &LedgerError) -> Answer {

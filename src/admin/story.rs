@@ -61,7 +61,7 @@ impl DocumentMessage {
         let line = |chapter: &Chapter| StoryLine {
             record: chapter.record,
             at: time(chapter.at_ms),
-            text: sale.without_customer(told(&chapter.what)),
+            text: sale.without_customer(&told(&chapter.what)),
         };
         Self {
             accepted_at: time(sale.accepted_ms),

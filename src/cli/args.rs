@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
@@ -260,8 +261,9 @@ pub enum QueueCommand {
 /// Options of `queue retry`.
 #[derive(Args, Clone, Debug)]
 pub struct QueueRetryArgs {
-    /// The document's running number, or the register's own number of the sale (trdInvcNo)
-    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    /// The document's running number, or the register's own number of the sale (trdInvcNo); where one may mean either,
+    /// seq:NUMBER or trd:NUMBER says which
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new(), required_unless_present = "all", conflicts_with = "all")]
     pub id: Option<String>,
     /// End every pause and hold, and release all parked documents
     #[arg(long)]
@@ -277,8 +279,9 @@ pub struct QueueRetryArgs {
 /// Options of `queue park`.
 #[derive(Args, Clone, Debug)]
 pub struct QueueParkArgs {
-    /// The document's running number, or the register's own number of the sale (trdInvcNo)
-    #[arg(value_name = "ID")]
+    /// The document's running number, or the register's own number of the sale (trdInvcNo); where one may mean either,
+    /// seq:NUMBER or trd:NUMBER says which
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: String,
     /// Why, for the record
     #[arg(long, value_name = "TEXT")]
@@ -291,8 +294,9 @@ pub struct QueueParkArgs {
 /// Options of `queue settle`.
 #[derive(Args, Clone, Debug)]
 pub struct QueueSettleArgs {
-    /// The document's running number, or the register's own number of the sale (trdInvcNo)
-    #[arg(value_name = "ID")]
+    /// The document's running number, or the register's own number of the sale (trdInvcNo); where one may mean either,
+    /// seq:NUMBER or trd:NUMBER says which
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: String,
     /// As what it is closed
     #[arg(long = "as", value_name = "AS", value_enum)]
@@ -348,8 +352,9 @@ pub struct SeriesAdoptArgs {
 /// Options of `queue show`.
 #[derive(Args, Clone, Debug)]
 pub struct QueueShowArgs {
-    /// The document's running number, or the register's own number of the sale (trdInvcNo)
-    #[arg(value_name = "ID")]
+    /// The document's running number, or the register's own number of the sale (trdInvcNo); where one may mean either,
+    /// seq:NUMBER or trd:NUMBER says which
+    #[arg(value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     pub id: String,
     /// How results are printed.
     #[command(flatten)]

@@ -78,6 +78,8 @@ pub(super) fn exit_of(error: &StartError) -> Exit {
             Exit::Permission
         }
         StartError::Directory { .. } | StartError::Signals(_) => Exit::Internal,
+        // Whoever has it now may be gone at the next try.
+        StartError::Listen(error) if error.is_in_use() => Exit::Unavailable,
         StartError::Guard(_)
         | StartError::Kra(_)
         | StartError::Listen(_)

@@ -151,6 +151,8 @@ pub(super) fn shown(settings: &Settings) -> Shown {
         environment: settings.kra.environment.as_str().to_owned(),
         wire: settings.kra.wire.as_str().to_owned(),
         offline_warn: settings.sales.offline_warn,
+        offline_limit: settings.sales.offline_limit,
+        max_documents: settings.storage.max_documents,
     }
 }
 

@@ -101,7 +101,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let (could_look_up, doubted) = (!drain.no_look_up(), drain.doubt().is_some());
             let action = drain.step(now, event, &view, (self.dice)());
             tell(&drain, could_look_up, doubted);
-            if self.progress.publish(&drain, now) && matches!(action, Action::WaitUntil(_)) {
+            // What became of a sale is on disk before anybody hears that the rest stands still.
+            let told = !matches!(action, Action::Record(..)) && self.progress.publish(&drain, now);
+            if told && matches!(action, Action::WaitUntil(_)) {
                 event = Event::Woken;
                 continue;
             }
@@ -169,7 +171,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         device: &DeviceIdentity,
         key: &CmcKey,
     ) -> Result<Event, LedgerError> {
-        debug!(?action, "drain");
+        debug!(%action, "drain");
         Ok(match action {
             Action::Bind(document, number) => {
                 let sale = self.ledger.unfinished(document).await?;

@@ -5,12 +5,15 @@ use tracing::{error, info, warn};
 use super::ports::Sale;
 use crate::queue::drain::Ruling;
 use crate::queue::{Seq, Status};
+use crate::wire::redact;
 
 /// Tells a ruling that is on disk. `sale`: where KRA said something about it.
 pub(super) fn tell_outcome((seq, sale): (Seq, Option<&Sale>), number: Option<u64>, ruling: &Ruling) {
     let invc_no = number.unwrap_or_default();
     let trd_invc_no = sale.map(|sale| sale.invoice.trader_ref.as_str()).unwrap_or_default();
-    let kra = without_customer(sale, ruling.words.in_short());
+    // KRA may repeat what must not stand in the journal.
+    let kra = ruling.words.in_short();
+    let kra = sale.map_or_else(|| redact::without([], &kra), |sale| sale.without_customer(&kra));
     let (attempts, unsure_sends) = (ruling.attempts, ruling.unsure_sends);
     match (&ruling.status, &ruling.proof) {
         (Status::Signed, Some(proof)) => {
@@ -45,12 +48,4 @@ pub(super) fn tell_outcome((seq, sale): (Seq, Option<&Sale>), number: Option<u64
         ),
         _ => warn!(seq, %trd_invc_no, invc_no, kra, attempts, unsure_sends, "a sale stays in the queue"),
     }
-}
-
-/// KRA may repeat what must not stand in the log.
-fn without_customer(sale: Option<&Sale>, words: String) -> String {
-    let Some(customer) = sale.map(|sale| &sale.invoice.customer) else { return words };
-    let tin = customer.tin.as_ref().map(ToString::to_string);
-    let values = [tin, customer.name.clone(), customer.mobile.clone()].into_iter().flatten();
-    values.filter(|it| it.len() > 2).fold(words, |words, value| words.replace(value.as_str(), "****"))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::live::Live;
 use super::measure::{Instruments, certificate_snapshot, exchange_snapshot, skew_snapshot};
-use super::ports::{Authority, Behind, Clock, Device, Ledger, OpenRefusal, Registry, StoreHealth};
+use super::ports::{Authority, Behind, Clock, Counts, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
 use crate::fiscal::KraDateTime;
 use crate::queue::drain::Denied;
@@ -32,6 +32,10 @@ pub struct Shown {
     pub wire: String,
     /// `sales.offline_warn`.
     pub offline_warn: Duration,
+    /// `sales.offline_limit`.
+    pub offline_limit: Option<Duration>,
+    /// `storage.max_documents`.
+    pub max_documents: u64,
 }
 
 /// Watches over everything.
@@ -60,6 +64,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
         let store = self.ledger.store_facts();
         let contact =
             sight.last_contact_ms.and_then(|millis| KraDateTime::from_unix(millis.div_euclid(1000)));
+        let oldest = self.ledger.oldest_beside(&sight.aside);
         let seen = self.instruments.lookout.now();
         let wall = Duration::from_millis(u64::try_from(self.clock.wall_ms()).unwrap_or(0));
         Snapshot {
@@ -87,7 +92,8 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 refused: self.ledger.open_refusals().iter().take(MOST_REFUSED).map(refused_sale).collect(),
                 accepted_no_proof: counts.accepted_no_proof,
                 denied: sight.denied.into_iter().map(denied_sale).collect(),
-                oldest_age_seconds: self.ledger.oldest_beside(&sight.aside).map_or(0, |age| age.as_secs()),
+                oldest_age_seconds: oldest.map_or(0, |age| age.as_secs()),
+                takes_none: takes_none(&shown, counts, oldest).map(str::to_owned),
             },
             last_signed: None,
             waiting_webhooks: self.progress.waiting_webhooks(),
@@ -170,6 +176,16 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
 fn denied_sale(denied: Denied) -> DeniedSale {
     let Denied { document, number, stranger } = denied;
     DeniedSale { id: document, invc_no: number, stranger }
+}
+
+/// The word with which new sales are refused, where the queue itself is the reason.
+fn takes_none(shown: &Shown, counts: Counts, oldest: Option<Duration>) -> Option<&'static str> {
+    let open = counts.waiting + counts.parked + counts.rejected + counts.accepted_no_proof;
+    if open >= shown.max_documents {
+        return Some("queue_full");
+    }
+    let limit = shown.offline_limit?;
+    oldest.is_some_and(|oldest| oldest > limit).then_some("offline_limit")
 }
 
 fn refused_sale(refusal: &OpenRefusal) -> RefusedSale {

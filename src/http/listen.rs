@@ -72,6 +72,17 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// Whether another process has it: it may be gone at the next try.
+    pub fn is_in_use(&self) -> bool {
+        match self {
+            Self::InUse { .. } => true,
+            Self::Address { error, .. } => error.kind() == io::ErrorKind::AddrInUse,
+            Self::NoGroup { .. } | Self::NotASocket { .. } | Self::Passed(_) | Self::Path { .. } => false,
+        }
+    }
+}
+
 /// A new connection.
 pub(super) enum Accepted {
     /// Stream, their address, our address.

@@ -24,7 +24,7 @@ pub struct Alert {
 }
 
 /// The alerts by which the gateway counts as degraded; all others only want to be known.
-const DEGRADING: [&str; 13] = [
+const DEGRADING: [&str; 14] = [
     "damage",
     "device",
     "disk_filling",
@@ -36,6 +36,7 @@ const DEGRADING: [&str; 13] = [
     "offline",
     "parked",
     "rejected",
+    "sales_refused",
     "series_stopped",
     "store_failed",
 ];
@@ -166,46 +167,61 @@ fn disk_alerts(store: &StoreSnapshot, raise: &mut impl FnMut(&str, String)) {
 
 /// What is in a sale's way to KRA.
 fn way_alerts(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
+    let device = snapshot.device.status.as_str();
+    let refused = snapshot.queue.takes_none.is_some()
+        || snapshot.store.disk == "low"
+        || !snapshot.store.works
+        || device == "unregistered";
+    let selling = if refused { "" } else { " Sales are taken and kept." };
     if let Some(why) = &snapshot.kra.series_stopped {
         raise(
             "series_stopped",
             format!(
-                "the number series is stopped: {why}. Sales are taken and kept, nothing is sent. `etims-gateway series show` \
-                 puts both books side by side and says what to do"
+                "the number series is stopped: {why}. Nothing is sent.{selling} `etims-gateway series show` puts both books side \
+                 by side and says what to do"
             ),
         );
     }
-    if snapshot.device.status != "active" {
-        let status = snapshot.device.status.as_str();
+    if device != "active" {
         let reason = snapshot.device.reason.as_deref().unwrap_or("no device is configured");
-        raise("device", format!("the device is {status}: {reason}. {}", what_to_do_with_device(status)));
+        let advice = what_to_do_with_device(device, reason);
+        raise("device", format!("the device is {device}: {reason}.{selling}{advice}"));
     }
     if let Some(why) = &snapshot.kra.held {
+        let answers = if snapshot.kra.up { "KRA answers, and nothing is sent" } else { "nothing is sent" };
         raise(
             "held",
             format!(
-                "KRA answers, and nothing is sent: {why}. Sales are taken and kept, and sent by themselves once this is put \
-                 right; `etims-gateway queue retry --all` tries at once"
+                "{answers}: {why}.{selling} They are sent by themselves once this is put right; `etims-gateway queue retry \
+                 --all` tries at once"
             ),
         );
     }
-    if !snapshot.kra.up {
-        raise("kra_down", "KRA cannot be reached: sales are taken and kept, and sent by themselves when it is back. Check this till's own line: \
-             `etims-gateway status` says what is seen of it"
-                .to_owned(),);
+    // Without a device nobody asks.
+    if !snapshot.kra.up && device != "unregistered" {
+        raise(
+            "kra_down",
+            format!(
+                "KRA cannot be reached.{selling} What waits is sent by itself when it is back. Check this till's own line: \
+                 `etims-gateway status` says what is seen of it"
+            ),
+        );
     }
 }
 
-fn what_to_do_with_device(status: &str) -> &'static str {
+/// What a person does, beside what the reason says already.
+fn what_to_do_with_device(status: &str, reason: &str) -> &'static str {
     match status {
         "failed" => {
-            "Once KRA has put it right, run `etims-gateway device init`; one that is registered elsewhere is brought in with `etims-gateway device adopt`"
+            " Once KRA has put it right, run `etims-gateway device init`; one that is registered elsewhere is brought in with \
+             `etims-gateway device adopt`"
         }
+        "held" if reason.contains("device moved") => "",
         "held" => {
-            "Sales are taken and kept. Once it is put right they are sent by themselves; `etims-gateway queue retry --all` tries at once"
+            " Once it is put right they are sent by themselves; `etims-gateway queue retry --all` tries at once"
         }
-        "pending" => "Sales are taken and kept; it registers by itself as soon as KRA answers",
-        _ => "Run `etims-gateway device init`",
+        "pending" => " It registers by itself as soon as KRA answers",
+        _ => " Run `etims-gateway device init`",
     }
 }
 
@@ -355,11 +371,6 @@ mod tests {
             field: Some("itemClsCd".to_owned()),
             kra_message: "Invalid itemClsCd".to_owned(),
         };
-        let text = refusals(1, &[sale(1)]);
-        for part in ["A-1", "P-1-ABCD", "2026-01-15", "116.00", "910 Invalid itemClsCd", "field itemClsCd"] {
-            assert!(text.contains(part), "{part}: {text}");
-        }
-        assert!(text.contains("\"replaces\":\"A-1\"") && !text.contains("more"), "{text}");
         let two = Snapshot {
             queue: QueueSnapshot {
                 rejected: 2,
@@ -381,7 +392,31 @@ mod tests {
         };
         assert_eq!(about(2), [1, 2], "9 is over");
         assert_eq!(about(3), [9, 1, 2], "9 is only not shown");
+        let text = refusals(1, &[sale(1)]);
+        for part in ["A-1", "P-1-ABCD", "2026-01-15", "116.00", "910 Invalid itemClsCd", "field itemClsCd"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(text.contains("\"replaces\":\"A-1\"") && !text.contains("more"), "{text}");
         let text = refusals(7, &[sale(1), sale(2), sale(3), sale(4)]);
         assert!(text.contains("A-3") && !text.contains("A-4") && text.contains("And 4 more"), "{text}");
+    }
+
+    #[test]
+    fn nobody_is_told_that_sales_are_taken_while_they_are_refused() {
+        let mut snapshot = well();
+        snapshot.kra.up = false;
+        let all = |snapshot: &Snapshot| format!("{:?}", alerts(snapshot));
+        assert!(all(&snapshot).contains("Sales are taken and kept"));
+        for word in ["offline_limit", "queue_full"] {
+            snapshot.queue.takes_none = Some(word.to_owned());
+            let told = alerts(&snapshot);
+            assert!(told.iter().any(|alert| alert.code == "sales_refused"), "{told:?}");
+            assert!(!all(&snapshot).contains("taken and kept"), "{told:?}");
+        }
+        snapshot.queue.takes_none = None;
+        "unregistered".clone_into(&mut snapshot.device.status);
+        let told = alerts(&snapshot);
+        assert_eq!(told.iter().map(|alert| alert.code.as_str()).collect::<Vec<_>>(), ["device"]);
+        assert!(!all(&snapshot).contains("taken and kept"), "{told:?}");
     }
 }

@@ -134,6 +134,9 @@ pub struct QueueSnapshot {
     pub denied: Vec<DeniedSale>,
     /// Age of the oldest pending one; 0 where none waits.
     pub oldest_age_seconds: u64,
+    /// New sales are refused because of it, with this word: `offline_limit` or `queue_full`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub takes_none: Option<String>,
 }
 
 /// A sale that KRA called accepted and that its books do not show under its number.

@@ -110,8 +110,12 @@ pub(crate) fn walk(
     each: &mut dyn FnMut(&Record),
 ) -> Result<VerifyReport, VerifyError> {
     let path = dir.join("journal");
-    if !path.is_dir() {
-        return Err(VerifyError::NoStore { path });
+    match std::fs::metadata(&path) {
+        Ok(found) if found.is_dir() => {}
+        Err(source) if source.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(VerifyError::Io { path, source });
+        }
+        Ok(_) | Err(_) => return Err(VerifyError::NoStore { path }),
     }
     walk_on(&RealDisk { directory: path.clone() }, &path, up_to, progress, each)
 }

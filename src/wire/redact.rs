@@ -56,6 +56,14 @@ pub struct Redacted {
     pub reference: Option<String>,
 }
 
+/// Words for people with nothing in them of these values, in whatever spelling, nor of what looks like a PIN, a telephone
+/// number, an address or a key.
+pub fn without<'a>(values: impl IntoIterator<Item = &'a str>, text: &str) -> String {
+    let mut scrubber = Scrubber::default();
+    values.into_iter().for_each(|value| scrubber.learn(value));
+    scrubber.text(text)
+}
+
 /// Redacts both bodies. What is personal in one of them, or in `known` (the key, the taxpayer's PIN), is masked
 /// wherever it comes again in either.
 pub fn redact(request: &[u8], answer: &[u8], known: &[&str]) -> Redacted {

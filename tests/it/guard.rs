@@ -100,3 +100,12 @@ fn the_token_is_asked_for() {
     shop.till().sell("S-2");
     assert!(!shop.journal().contains("s3cret-token"), "the token is not logged");
 }
+
+/// Whoever has the address may be gone at the next try: systemd starts again.
+#[test]
+fn an_address_in_use_is_no_fault_of_the_configuration() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let shop = Shop::bare().set("http.listen", &format!("[\"{}\"]", taken.local_addr().unwrap()));
+    shop.command(&["run"]).expect(69);
+    shop.command(&["config", "check"]).expect(0);
+}

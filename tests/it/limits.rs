@@ -32,6 +32,7 @@ fn a_full_queue_refuses() {
         till.sell_offline(number);
     }
     expect_unavailable(&till, "D", "queue_full");
+    assert!(shop.command(&["status"]).out.contains("new sales are refused: the queue holds"));
     assert_eq!(till.post("/api/sales/", &sale("A")).expect(200)["repeat"], true);
     gateway.kill();
     let _gateway = shop.open();
@@ -108,6 +109,8 @@ fn too_long_offline_refuses_where_asked_to() {
         (answer.status == 503).then_some(())
     });
     expect_unavailable(&till, "LATE", "offline_limit");
+    let said = shop.command(&["status"]).out;
+    assert!(said.contains("longer than sales.offline_limit") && !said.contains("taken and kept"), "{said}");
     // An age is not forgotten over a restart.
     gateway.stop();
     let _gateway = shop.open();

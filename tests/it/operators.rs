@@ -171,3 +171,31 @@ fn journal_and_help_are_enough() {
     queue!(shop, 0, "retry", &id.to_string());
     till.wait_status("T1-000124", "signed");
 }
+
+/// A register's number may be another sale's running number: nobody settles the wrong sale by it.
+#[test]
+fn a_number_that_may_mean_two_sales_is_asked_back() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    kra.line(false);
+    let meant = running_number(&till.sell_offline("MEANT")).to_string();
+    let other = running_number(&till.sell_offline(&meant));
+    for word in ["show", "park", "retry"] {
+        let said = queue!(shop, 1, word, &meant);
+        for part in ["MEANT", &format!("seq:{meant}"), &format!("seq:{other}")] {
+            assert!(said.contains(part), "{part} is not in {said}");
+        }
+    }
+    assert_eq!(till.queue()["parked"], 0);
+    queue!(shop, 0, "park", &format!("seq:{meant}"));
+    assert_eq!(till.state("MEANT")["status"], "parked");
+    assert_eq!(till.state(&meant)["status"], "pending");
+    queue!(shop, 0, "park", &format!("trd:{meant}"));
+    assert_eq!(till.state(&meant)["status"], "parked");
+    queue!(shop, 0, "show", "MEANT");
+    for word in ["show", "park", "retry"] {
+        queue!(shop, 64, word, "");
+    }
+}

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::harness::{Shop, eventually, on_both_wires};
 use crate::kra::{Kra, LOOK_UP, SAVE, Wire};
+use crate::sale::sale;
 
 on_both_wires! {
     a_busy_kra_is_waited_for,
@@ -149,8 +150,14 @@ fn many_refused_alike_are_not_set_aside(wire: Wire) {
     till.sell("FIRST");
     let args = json!({ "code": "910", "message": "Rule taxRtB failed. Expected: 18, But Found: 16" });
     kra.fault(json!({ "fault": "result_cd", "function": SAVE, "args": args }));
-    for number in 0..12 {
-        till.sell_offline(&format!("S-{number}"));
+    for place in 0..12 {
+        let number = format!("S-{place}");
+        if place < 5 {
+            // Whoever waits is told, the fifth too, with which the pause begins.
+            till.post("/api/sales/?wait=20", &sale(&number)).expect(422);
+        } else {
+            till.sell_offline(&number);
+        }
     }
     eventually("the pause is told", || shop.command(&["status"]).out.contains("refused alike").then_some(()));
     let queue = till.queue();

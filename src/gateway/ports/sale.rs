@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::fiscal::{Invoice, Proof, TraderRef};
+use crate::fiscal::{Invoice, Proof, Tin, TraderRef};
 use crate::queue::{Seen, SentAs, Seq, Settlement, Status, Words};
-use crate::wire::FrozenRequest;
+use crate::wire::{FrozenRequest, redact};
 
 /// A sale as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,16 +79,15 @@ impl Sale {
     /// KRA's last words about it with nothing in them of its customer, as journal and alerts may show them.
     pub fn words_without_customer(&self) -> Option<Words> {
         let words = self.words.clone()?;
-        Some(Words { message: self.without_customer(words.message), ..words })
+        Some(Words { message: self.without_customer(&words.message), ..words })
     }
 
-    /// The text with nothing in it of the sale's customer.
-    pub fn without_customer(&self, text: String) -> String {
+    /// The text with nothing in it of the sale's customer, however it is spelt.
+    pub fn without_customer(&self, text: &str) -> String {
         let customer = &self.invoice.customer;
-        let tin = customer.tin.as_ref().map(ToString::to_string);
-        let values = [tin, customer.name.clone(), customer.mobile.clone()].into_iter().flatten();
-        let hidden = |text: String, value: String| text.replace(&value, "****");
-        values.filter(|value| value.len() > 2).fold(text, hidden)
+        let tin = customer.tin.as_ref().map(Tin::as_str);
+        let values = [tin, customer.name.as_deref(), customer.mobile.as_deref()];
+        redact::without(values.into_iter().flatten(), text)
     }
 
     /// How it stands: what a command about it has to say.

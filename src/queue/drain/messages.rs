@@ -1,5 +1,7 @@
 //! What goes into the machine, and what comes out of it.
 
+use std::fmt;
+
 use std::time::Duration;
 
 use crate::fiscal::Proof;
@@ -135,6 +137,29 @@ impl Action {
     /// Whether nothing is lost where it is broken off: it saves nothing at KRA and writes nothing.
     pub const fn may_be_broken_off(&self) -> bool {
         matches!(self, Self::Connect | Self::LookUp(..) | Self::LookUpInList(..) | Self::Probe)
+    }
+}
+
+/// For the journal: nothing of what KRA said, which may name a customer.
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(document, number) => write!(f, "bind {document} to number {number}"),
+            Self::Connect => f.write_str("connect"),
+            Self::LookUp(number, _) => write!(f, "look up number {number}"),
+            Self::LookUpInList(number, _) => write!(f, "look for number {number} in the list of sales"),
+            Self::Probe => f.write_str("probe"),
+            Self::Record(document, ruling, next) => {
+                write!(f, "record {document} as {}", ruling.status.word())?;
+                match next {
+                    Some((next, number)) => write!(f, ", bind {next} to number {number}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Send(document, number) => write!(f, "send {document} under number {number}"),
+            Self::WaitUntil(Some(moment)) => write!(f, "wait until {} ms", moment.0),
+            Self::WaitUntil(None) => f.write_str("wait for news"),
+        }
     }
 }
 

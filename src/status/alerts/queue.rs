@@ -7,6 +7,9 @@ use crate::status::{About, DeniedSale, RefusedSale, Snapshot, advice};
 pub(super) const REJECTED: &str = "rejected";
 
 pub(super) fn raise(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
+    if let Some(word) = &snapshot.queue.takes_none {
+        raise("sales_refused", format!("new sales are refused: {}", why_none_is_taken(word)));
+    }
     if snapshot.queue.rejected > 0 {
         raise(REJECTED, refusals(snapshot.queue.rejected, &snapshot.queue.refused));
     }
@@ -34,15 +37,34 @@ pub(super) fn raise(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
         raise("not_in_books", denials(&snapshot.queue.denied));
     }
     if snapshot.queue.oldest_age_seconds > snapshot.offline_warn_seconds {
-        let hours = snapshot.queue.oldest_age_seconds / 3600;
         raise(
             "offline",
             format!(
-                "the oldest unsent sale has waited for {hours} hours: see what is in its way with `etims-gateway status`, and \
-                 check this till's line"
+                "the oldest unsent sale has waited for {}: see what is in its way with `etims-gateway status`, and check this \
+                 till's line",
+                age(snapshot.queue.oldest_age_seconds)
             ),
         );
     }
+}
+
+/// Why every new sale is refused with this word.
+fn why_none_is_taken(word: &str) -> &'static str {
+    match word {
+        "queue_full" => {
+            "the queue holds as many documents as storage.max_documents allows. See what is in the way with `etims-gateway \
+             queue list`"
+        }
+        _ => {
+            "the oldest unsent sale has waited longer than sales.offline_limit. They are taken again once it has gone out; \
+             `etims-gateway queue list` shows what waits, `queue park ID` sets one aside"
+        }
+    }
+}
+
+/// `40 minutes`, `26 hours`.
+fn age(seconds: u64) -> String {
+    if seconds < 2 * 3600 { format!("{} minutes", seconds / 60) } else { format!("{} hours", seconds / 3600) }
 }
 
 /// What to do about sales that KRA called accepted, and has not.
