@@ -1,5 +1,6 @@
 //! Registers on serial lines, over pseudo-terminals: serial-framing.md 1.12 point by point.
 
+mod clients;
 mod duplicates;
 mod frames;
 mod lines;
