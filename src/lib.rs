@@ -10,7 +10,7 @@
 //! # The map
 //!
 //! ```text
-//! main > cli > daemon > { pos  admin  http  serial  kra  webhook  store  systemd  config } > gateway > { wire  status } > queue > fiscal
+//! main > cli > daemon > { pos  admin  http  serial  kra  webhook  store  systemd  config } > gateway > { wire  status  receipt } > queue > fiscal
 //! ```
 //!
 //! Arrows go one way, and edges do not know each other (`pos` and `admin` ride on `http`, `pos` on `serial` too).
@@ -21,6 +21,7 @@
 //! | [`queue`] | decisions about waiting documents: what an answer leads to, when to send, ask, wait or stop |
 //! | [`wire`] | KRA's formats, XML and JSON: our values to KRA's bytes and back |
 //! | [`gateway`] | what the product does, a file a verb, over small ports |
+//! | [`receipt`] | what a till prints: a receipt's facts, laid out for any paper |
 //! | [`status`] | one snapshot of everything, and what somebody must act on |
 //! | [`pos`], [`admin`] | what a till, what a technician may ask |
 //! | [`http`] | HTTP/1.1 in: limits, Host, Origin, token |
@@ -48,6 +49,7 @@ pub mod http;
 pub mod kra;
 pub mod pos;
 pub mod queue;
+pub mod receipt;
 pub mod serial;
 pub mod simulator;
 pub mod status;
