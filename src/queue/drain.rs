@@ -65,7 +65,10 @@ pub struct Drain {
     doubt: Option<Doubt>,
     /// The head's own backoff, or KRA's wish to be left alone.
     not_before: Option<Moment>,
-    busy: u32,
+    /// Sends in a row that KRA was too busy for: a good look-up between two of them ends no quota.
+    busy_sends: u32,
+    /// Look-ups in a row that KRA was too busy for.
+    busy_look_ups: u32,
     /// Documents that wait for something else to be there first, and until when.
     aside: BTreeMap<Seq, Moment>,
     /// Sales that KRA refused one after another.
@@ -113,7 +116,8 @@ impl Drain {
             stopped: None,
             doubt: None,
             not_before: None,
-            busy: 0,
+            busy_sends: 0,
+            busy_look_ups: 0,
             aside: BTreeMap::new(),
             alike: Alike::default(),
             unsent: None,

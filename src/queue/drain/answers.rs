@@ -31,13 +31,13 @@ impl Drain {
             Sent::InDoubt(words) => Verdict::Unsure(words),
             Sent::Answered(verdict) => {
                 self.away = 0;
+                if !matches!(verdict, Verdict::Busy(_)) {
+                    self.busy_sends = 0;
+                }
                 verdict
             }
         };
         self.lost_in_a_row = 0;
-        if !matches!(verdict, Verdict::Busy(_)) {
-            self.busy = 0;
-        }
         if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_) | Verdict::UnsureConfig(_)) {
             self.hold = None;
         }
@@ -67,7 +67,8 @@ impl Drain {
                 action
             }
             Verdict::Busy(busy) => {
-                self.leave_alone(now, &busy, dice);
+                self.leave_alone(now, &busy, self.busy_sends, dice);
+                self.busy_sends = self.busy_sends.saturating_add(1);
                 self.definite_for_now(now, &standing, busy.words, 0)
             }
             Verdict::Config(words) => {
@@ -180,11 +181,11 @@ impl Drain {
         self.record(standing.waiting.document, standing.pending(words, 0, 0))
     }
 
-    /// KRA wants to be left alone: as long as it says, or as long as its code asks for, doubled each time.
-    pub(super) fn leave_alone(&mut self, now: Moment, busy: &Busy, dice: Dice) {
-        let floor = busy.floor.unwrap_or_default().saturating_mul(1 << self.busy.min(MOST_DOUBLINGS));
-        let pause = self.own_pause(self.busy, dice).max(floor).max(busy.told.unwrap_or_default());
-        self.busy = self.busy.saturating_add(1);
+    /// KRA wants to be left alone: as long as it says, or as long as its code asks for, doubled for each time that it
+    /// said so `before`.
+    pub(super) fn leave_alone(&mut self, now: Moment, busy: &Busy, before: u32, dice: Dice) {
+        let floor = busy.floor.unwrap_or_default().saturating_mul(1 << before.min(MOST_DOUBLINGS));
+        let pause = self.own_pause(before, dice).max(floor).max(busy.told.unwrap_or_default());
         self.not_before = Some(now.after(pause.max(self.policy.backoff_initial)));
     }
 

@@ -51,7 +51,10 @@ impl Drain {
     /// A look-up that says something about the invoice comes back; the others are dealt with here.
     fn look_up_came_through(&mut self, now: Moment, look_up: LookUp, dice: Dice) -> Option<LookUp> {
         match look_up {
-            LookUp::Busy(busy) => self.leave_alone(now, &busy, dice),
+            LookUp::Busy(busy) => {
+                self.leave_alone(now, &busy, self.busy_look_ups, dice);
+                self.busy_look_ups = self.busy_look_ups.saturating_add(1);
+            }
             LookUp::Refused(words) => self.hold_for(now, true, words, dice),
             LookUp::Failed(words) if words.http_status.is_none() => self.lost(now, dice),
             LookUp::Failed(_) => {
@@ -62,7 +65,7 @@ impl Drain {
                 self.not_before = Some(now.after(initial + pause));
             }
             told => {
-                (self.away, self.busy, self.failed_look_ups) = (0, 0, 0);
+                (self.away, self.busy_look_ups, self.failed_look_ups) = (0, 0, 0);
                 return Some(told);
             }
         }

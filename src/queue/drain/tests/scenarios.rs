@@ -161,6 +161,45 @@ fn a_refused_look_up_holds_and_a_quota_waits() {
     assert_eq!(action, Action::WaitUntil(Some(Moment(0).after(quarter))));
 }
 
+/// Found by a reader: every good look-up began the doubling anew, so that a sale in doubt asked again each quarter of an
+/// hour for ever.
+#[test]
+fn a_quota_is_left_alone_for_twice_as_long_each_time() {
+    for in_doubt in [false, true] {
+        let mut world = World::new(1);
+        let mut event = Event::Woken;
+        let mut sent_at = Vec::new();
+        while sent_at.len() < 9 {
+            let view = world.log.view(&world.drain, world.now);
+            let action = world.drain.step(world.now, event, &view, Dice(0));
+            event = match action {
+                Action::Send(..) => {
+                    sent_at.push(world.now);
+                    let quota =
+                        Busy { words: words("990"), told: None, floor: Some(Duration::from_secs(900)) };
+                    let lost = in_doubt && sent_at.len() == 1;
+                    // Neither a good look-up nor a lost answer is an answer to the send.
+                    let lost = lost || (in_doubt && sent_at.len() == 4);
+                    let sent = if lost {
+                        Sent::InDoubt(words("lost request"))
+                    } else {
+                        Sent::Answered(Verdict::Busy(quota))
+                    };
+                    Event::Sent(sent, None)
+                }
+                action => world.carry_out(action, Mood::Answers, 1),
+            };
+        }
+        let minutes: Vec<u64> = sent_at.windows(2).map(|two| two[1].since(two[0]).as_secs() / 60).collect();
+        let expected: &[u64] = if in_doubt {
+            &[2, 15, 30, 2, 60, 120, 240, 480]
+        } else {
+            &[15, 30, 60, 120, 240, 480, 480, 480]
+        };
+        assert_eq!(minutes, expected, "in doubt: {in_doubt}");
+    }
+}
+
 #[test]
 fn many_refused_alike_are_spared_until_a_canary_is_taken() {
     let mut world = World::new(8);
