@@ -26,8 +26,9 @@ pub struct SentAs {
 }
 
 /// Compares KRA's invoice with ours. All that identifies a sale must agree; the order of lines is nobody's promise. A
-/// field that KRA left out leaves equality unprovable, and so does any difference under our own `trdInvcNo`: only a
-/// person may then say that the sale is not in.
+/// field that KRA left out leaves equality unprovable, and so does any difference under our own `trdInvcNo`, and a
+/// `trdInvcNo` or a time that alone is not as we sent it, where KRA may have changed it: only a person may then say that
+/// the sale is not in.
 pub fn compare(ours: &Invoice, sent: &SentAs, found: &FoundInvoice) -> Equality {
     let mut unknown = None;
     let mut different = None;
@@ -36,10 +37,13 @@ pub fn compare(ours: &Invoice, sent: &SentAs, found: &FoundInvoice) -> Equality 
         Some(false) => different = different.or(Some(field)),
         None => unknown = unknown.or(Some(field)),
     };
-    let named = found.trader_ref.as_deref().map(|theirs| theirs == ours.trader_ref.as_str());
-    match named {
-        Some(equal) => check("trdInvcNo", Some(equal)),
-        None => check("cfmDt", found.confirmed_at.map(|theirs| theirs == sent.confirmed_at)),
+    let ours_by_name = ours.trader_ref.as_str();
+    let theirs_by_name = found.trader_ref.as_deref().filter(|theirs| !theirs.trim().is_empty());
+    match theirs_by_name {
+        Some(theirs) if theirs == ours_by_name => {}
+        Some(theirs) => check("trdInvcNo", (!may_be_ours(theirs, ours_by_name)).then_some(false)),
+        // Another time alone makes it nobody else's: KRA may keep its own in the field.
+        None => check("cfmDt", (found.confirmed_at == Some(sent.confirmed_at)).then_some(true)),
     }
     // A server that leaves the number out answered the question it was asked.
     check("invcNo", Some(found.invoice_no.is_none_or(|theirs| theirs == sent.invoice_no)));
@@ -56,11 +60,21 @@ pub fn compare(ours: &Invoice, sent: &SentAs, found: &FoundInvoice) -> Equality 
     check("totAmt", found.total.map(|theirs| theirs == ours.total));
     check("itemList", found.lines.as_deref().and_then(|lines| same_lines(ours, lines)));
     match (different, unknown) {
-        (Some(field), _) if named == Some(true) => Equality::Unprovable(field),
+        (Some(field), _) if theirs_by_name == Some(ours_by_name) => Equality::Unprovable(field),
         (Some(field), _) => Equality::Different(field),
         (None, Some(field)) => Equality::Unprovable(field),
         (None, None) => Equality::Equal(found.proof.clone()),
     }
+}
+
+/// Whether what KRA shows may be what became of our `trdInvcNo`: in other letters, without its zeros in front as a number
+/// has none, without outer spaces, or cut short.
+fn may_be_ours(theirs: &str, ours: &str) -> bool {
+    let folded = |text: &str| text.trim().to_lowercase();
+    let (theirs, ours) = (folded(theirs), folded(ours));
+    let as_number = theirs.trim_start_matches('0');
+    ours.starts_with(&theirs)
+        || (!as_number.is_empty() && ours.trim_start_matches('0').starts_with(as_number))
 }
 
 /// Whether both have the same lines, in whatever order; `None` where a line of KRA's cannot be read whole.
@@ -92,7 +106,7 @@ mod tests {
     use super::*;
     use crate::fiscal::{
         Amount, BhfId, Codes, DeviceIdentity, DeviceSerial, Draft, DraftLine, Quantity, Rates, Rules,
-        TaxConvention, Tin,
+        TaxConvention, Tin, TraderRef,
     };
 
     fn ours() -> Invoice {
@@ -163,7 +177,7 @@ mod tests {
     fn what_counts_as_the_same_sale() {
         type Change = fn(&mut FoundInvoice);
         let equal = Equality::Equal(None);
-        let rows: [(&str, Change, Equality); 14] = [
+        let rows: [(&str, Change, Equality); 18] = [
             ("as sent", |_| {}, equal.clone()),
             ("lines in another order", |it| it.lines.as_mut().unwrap().rotate_left(1), equal.clone()),
             ("no number", |it| it.invoice_no = None, equal.clone()),
@@ -177,7 +191,30 @@ mod tests {
             (
                 "no trdInvcNo, another cfmDt",
                 |it| (it.trader_ref, it.confirmed_at) = (None, KraDateTime::from_unix(0)),
-                Equality::Different("cfmDt"),
+                Equality::Unprovable("cfmDt"),
+            ),
+            (
+                "no trdInvcNo, another cfmDt and another total",
+                |it| {
+                    (it.trader_ref, it.confirmed_at, it.total) =
+                        (None, KraDateTime::from_unix(0), Some(Amount::ZERO));
+                },
+                Equality::Different("totAmt"),
+            ),
+            (
+                "a blank trdInvcNo, another cfmDt",
+                |it| (it.trader_ref, it.confirmed_at) = (Some(" ".to_owned()), KraDateTime::from_unix(0)),
+                Equality::Unprovable("cfmDt"),
+            ),
+            (
+                "trdInvcNo in other letters",
+                |it| it.trader_ref = Some("t-1".to_owned()),
+                Equality::Unprovable("trdInvcNo"),
+            ),
+            (
+                "trdInvcNo in other letters, another total",
+                |it| (it.trader_ref, it.total) = (Some("t-1".to_owned()), Some(Amount::ZERO)),
+                Equality::Different("totAmt"),
             ),
             (
                 "no trdInvcNo, another total",
@@ -204,6 +241,31 @@ mod tests {
             let mut found = shown();
             change(&mut found);
             assert_eq!(compare(&ours(), &sent(), &found), expected, "{what}");
+        }
+    }
+
+    /// Found by a reader: KRA showed `trdInvcNo` as a number, and the sale that it had was sent again under another.
+    #[test]
+    fn a_trader_reference_that_kra_may_have_changed_proves_nothing() {
+        for (ours_by_name, theirs, expected) in [
+            ("000123", "000123", Equality::Equal(None)),
+            ("000123", "123", Equality::Unprovable("trdInvcNo")),
+            ("000123", " 000123 ", Equality::Unprovable("trdInvcNo")),
+            ("000123", "0001", Equality::Unprovable("trdInvcNo")),
+            ("000123", "000", Equality::Unprovable("trdInvcNo")),
+            ("000123", "12", Equality::Unprovable("trdInvcNo")),
+            ("Inv-7/A", "INV-7/a", Equality::Unprovable("trdInvcNo")),
+            ("Inv-7/A", "inv-7", Equality::Unprovable("trdInvcNo")),
+            ("000123", "124", Equality::Different("trdInvcNo")),
+            ("000123", "1234", Equality::Different("trdInvcNo")),
+            ("000123", "0123x", Equality::Different("trdInvcNo")),
+            ("000123", "23", Equality::Different("trdInvcNo")),
+            ("Inv-7/A", "Inv-7/B", Equality::Different("trdInvcNo")),
+            ("Inv-7/A", "0", Equality::Different("trdInvcNo")),
+        ] {
+            let ours = Invoice { trader_ref: TraderRef::new(ours_by_name).unwrap(), ..ours() };
+            let found = FoundInvoice { trader_ref: Some(theirs.to_owned()), ..shown() };
+            assert_eq!(compare(&ours, &sent(), &found), expected, "{ours_by_name} shown as {theirs}");
         }
     }
 }
