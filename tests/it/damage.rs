@@ -75,7 +75,7 @@ impl Class {
 }
 
 /// What is done to a file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Harm {
     Cut,
     Flip,
@@ -156,11 +156,25 @@ enum Ending {
     RebuiltAfterAbort,
     /// It runs, everything that waits is there, and the damage in what is finished is told.
     ToldAndRuns,
-    /// It does not start, and says where the damage is.
+    /// It does not start (65), and says where the damage is.
     ToldAndStops,
     /// The last group of all was hit, which cannot be told from a cut write: it was cut off, and that is told.
     Tail,
 }
+
+impl Ending {
+    const ALL: [Ending; 6] = [
+        Ending::AllRight,
+        Ending::Rebuilt,
+        Ending::RebuiltAfterAbort,
+        Ending::ToldAndRuns,
+        Ending::ToldAndStops,
+        Ending::Tail,
+    ];
+}
+
+/// How often what ended how.
+type Table = BTreeMap<(Class, Harm), BTreeMap<Ending, usize>>;
 
 /// What the gateway told about the damage, and how each sale is shown.
 struct Run {
@@ -357,7 +371,7 @@ fn damage_anywhere_is_mended_or_told() {
     cases.reverse();
     let deadline = Instant::now() + BUDGET;
     let cases = Mutex::new(cases);
-    let table: Mutex<BTreeMap<(Class, Ending), usize>> = Mutex::default();
+    let table: Mutex<Table> = Mutex::default();
     let failures: Mutex<Vec<String>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
@@ -365,7 +379,11 @@ fn damage_anywhere_is_mended_or_told() {
                 while places.is_some() || Instant::now() < deadline {
                     let Some(case) = cases.lock().unwrap().pop() else { break };
                     match try_case(&case, &standings, &kra) {
-                        Ok(ending) => *table.lock().unwrap().entry((case.class, ending)).or_default() += 1,
+                        Ok(ending) => {
+                            let mut table = table.lock().unwrap();
+                            *table.entry((case.class, case.harm)).or_default().entry(ending).or_default() +=
+                                1;
+                        }
                         Err(why) => {
                             eprintln!("WRONG {case:?}: {why}");
                             failures.lock().unwrap().push(format!("{case:?}: {why}"));
@@ -376,12 +394,19 @@ fn damage_anywhere_is_mended_or_told() {
         }
     });
     let table = table.into_inner().unwrap();
-    for ((class, ending), count) in &table {
-        eprintln!("{:<18} {:<18} {count:>5}", format!("{class:?}"), format!("{ending:?}"));
+    eprint!("{:<24}", "");
+    for ending in Ending::ALL {
+        eprint!(" {:>18}", format!("{ending:?}"));
     }
-    let tried: usize = table.values().sum();
+    for ((class, harm), endings) in &table {
+        eprint!("\n{:<24}", format!("{class:?} {harm:?}"));
+        for ending in Ending::ALL {
+            eprint!(" {:>18}", endings.get(&ending).copied().unwrap_or(0));
+        }
+    }
+    let tried: usize = table.values().flat_map(BTreeMap::values).sum();
     let failures = failures.into_inner().unwrap();
-    eprintln!("{tried} places read right or told, {} not", failures.len());
+    eprintln!("\n{tried} places read right or told, {} not", failures.len());
     assert!(failures.is_empty(), "{} places: {:#?}", failures.len(), failures);
     assert!(tried >= 9, "a place of each class at least: {tried}");
 }
