@@ -18,6 +18,7 @@ mod report;
 mod rewrite;
 mod run;
 mod secrets;
+mod segment_bytes;
 mod source;
 
 pub use known_index::{Indexed, Known, ReadIndex, known_documents};

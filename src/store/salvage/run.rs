@@ -13,7 +13,7 @@ use super::doubts::{Doubts, doubts};
 use super::known_index::{Indexed, Known, ReadIndex, read_copy};
 use super::report::{LostSale, SalvageError, Salvaged, failed};
 use super::rewrite::{Rewritten, rewrite};
-use super::secrets::{copy_secrets, signing_key};
+use super::secrets::{copy_secrets, fits, signing_key};
 use super::source::Source;
 use crate::gateway::ports::Acted;
 use crate::queue::drain::{NumberFate, Ruling};
@@ -45,8 +45,11 @@ pub fn salvage(
 ) -> Result<Salvaged, SalvageError> {
     check_target(dir, into)?;
     let _lock = lock(dir)?;
-    let mut source = Source::read(dir)?;
-    let (key, signer) = signing_key(dir, &source)?;
+    let signing = signing_key(dir);
+    let ours = signing.as_ref().ok().map(|(_, signer)| signer.public_key());
+    let mut source = Source::read(dir, ours.as_ref())?;
+    let (key, signer) = signing?;
+    fits(dir, &signer, &source)?;
     source.public_key = signer.public_key();
 
     let making = into.join(MAKING);

@@ -10,7 +10,9 @@ use crate::store::keys::{Signer, read_secret, write_secret};
 use crate::store::secrets::key_in;
 
 const DEVICE_KEY: &str = "cmc.key";
-pub(super) fn signing_key(dir: &Path, source: &Source) -> Result<(Vec<u8>, Signer), SalvageError> {
+
+/// The key that signs, and its bytes.
+pub(super) fn signing_key(dir: &Path) -> Result<(Vec<u8>, Signer), SalvageError> {
     let path = dir.join(KEYS).join(KEY_NAME);
     let fault = |what: String| SalvageError::Key { path: path.clone(), what };
     let key = match read_secret(&dir.join(KEYS), KEY_NAME) {
@@ -19,10 +21,16 @@ pub(super) fn signing_key(dir: &Path, source: &Source) -> Result<(Vec<u8>, Signe
         Err(error) => return Err(fault(error.to_string())),
     };
     let signer = Signer::from_pkcs8(&key).map_err(fault)?;
-    if source.public_key != [0; 32] && source.public_key != signer.public_key() {
-        return Err(fault("this is another key".to_owned()));
-    }
     Ok((key, signer))
+}
+
+/// The journal was made with this key, as far as is known.
+pub(super) fn fits(dir: &Path, signer: &Signer, source: &Source) -> Result<(), SalvageError> {
+    if source.public_key == [0; 32] || source.public_key == signer.public_key() {
+        return Ok(());
+    }
+    let path = dir.join(KEYS).join(KEY_NAME);
+    Err(SalvageError::Key { path, what: "this is another key".to_owned() })
 }
 
 /// All secrets but the signing key; a device key that is not right is left behind, and said.

@@ -1,65 +1,23 @@
 //! Reading a damaged journal: every record in it that is as it was written, and where.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::report::SalvageError;
+use super::segment_bytes::ReadOnly;
 use crate::queue::Seq;
 use crate::store::codec::{length_u64, length_usize};
-use crate::store::disk::{Disk, DiskFile};
+use crate::store::disk::Disk;
 use crate::store::effect::Effect;
 use crate::store::group::{AtBlock, BLOCK, Header, look, records};
 use crate::store::journal::{segment_name, segment_number};
 use crate::store::keys::{Signer, signature_holds};
-use crate::store::pack::{CHUNK, Pack, key_of, pack_name, pack_number};
+use crate::store::pack::{Pack, key_of, pack_number};
 use crate::store::record::{Kind, Malformed, Record, announced_length, decode_record};
 use crate::store::standing::{Base, Genesis};
 
-/// The first bytes of a zstd frame.
-const FRAME: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// The fewest bytes of a record.
 const SHORTEST: usize = 86;
-
-/// The journal's directory, which nothing is written to.
-struct ReadOnly(PathBuf);
-
-impl Disk for ReadOnly {
-    fn list(&self) -> io::Result<Vec<(String, u64)>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
-            let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            found.push((name, entry.metadata()?.len()));
-        }
-        Ok(found)
-    }
-
-    fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(File::open(self.0.join(name))?))
-    }
-
-    fn create(&self, _name: &str) -> io::Result<Box<dyn DiskFile>> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn remove(&self, _name: &str) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn sync_names(&self) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn free(&self) -> io::Result<u64> {
-        Ok(u64::MAX)
-    }
-}
 
 /// Where a record is that can be read.
 #[derive(Clone, Copy, Debug)]
@@ -103,8 +61,8 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Reads the whole journal of the store in `dir`.
-    pub(super) fn read(dir: &Path) -> Result<Self, SalvageError> {
+    /// Reads the whole journal of the store in `dir`; `ours`: its key, if it is there.
+    pub(super) fn read(dir: &Path, ours: Option<&[u8; 32]>) -> Result<Self, SalvageError> {
         let journal = dir.join("journal");
         let disk = ReadOnly(journal.clone());
         let failed = |source| SalvageError::Io { step: "reading", path: journal.clone(), source };
@@ -131,7 +89,7 @@ impl Source {
             end_is_unsure: false,
             loaded: None,
         };
-        source.find_identity(&journal)?;
+        source.find_identity(&journal, ours)?;
         source.find_records(&journal)?;
         Ok(source)
     }
@@ -139,7 +97,7 @@ impl Source {
     /// The record of a piece.
     pub(super) fn record(&mut self, piece: Piece) -> Result<Record, &'static str> {
         if self.loaded.as_ref().is_none_or(|(segment, _)| *segment != piece.segment) {
-            let bytes = self.load(piece.segment).0;
+            let bytes = self.disk.load(piece.segment).0;
             self.loaded = Some((piece.segment, bytes));
         }
         let bytes =
@@ -147,55 +105,18 @@ impl Source {
         decode_record(bytes.unwrap_or_default()).map_err(|Malformed(what)| what)
     }
 
-    /// A segment's bytes as far as they can be had, zeros in place of the rest; and what is wrong.
-    fn load(&self, segment: u32) -> (Vec<u8>, Option<String>) {
-        let plain = self.disk.0.join(segment_name(segment));
-        if plain.exists() {
-            return match fs::read(&plain) {
-                Ok(bytes) => (bytes, None),
-                Err(error) => (Vec::new(), Some(format!("{}: {error}", plain.display()))),
-            };
-        }
-        let name = pack_name(segment);
-        let path = self.disk.0.join(&name);
-        let mut wrong = None;
-        match Pack::open_named(&self.disk, &name, segment) {
-            Ok(pack) => {
-                let mut bytes = vec![0; usize::try_from(pack.span().end).unwrap_or(0)];
-                for (index, chunk) in bytes.chunks_mut(CHUNK).enumerate() {
-                    if let Err(error) = pack.read_at(chunk, length_u64(index * CHUNK)) {
-                        chunk.fill(0);
-                        wrong.get_or_insert_with(|| format!("{}: {error}", path.display()));
-                    }
-                }
-                (bytes, wrong)
-            }
-            Err(error) => {
-                let wrong = Some(format!("{}: {error}", path.display()));
-                (fs::read(&path).map_or_else(|_| Vec::new(), |packed| frames(&packed)), wrong)
-            }
-        }
-    }
-
-    /// Whose journal it is: what most segments say.
-    fn find_identity(&mut self, journal: &Path) -> Result<(), SalvageError> {
-        let mut ids: BTreeMap<[u8; 16], u32> = BTreeMap::new();
-        let mut keys: BTreeMap<[u8; 32], u32> = BTreeMap::new();
+    /// Whose journal it is: what most segments say that were made with this key.
+    fn find_identity(&mut self, journal: &Path, ours: Option<&[u8; 32]>) -> Result<(), SalvageError> {
+        let mut found: BTreeMap<[u8; 16], (u32, Option<[u8; 32]>)> = BTreeMap::new();
         for segment in self.segments.clone() {
-            let bytes = self.load(segment).0;
+            let bytes = self.disk.load(segment).0;
             for at in (0..bytes.len()).step_by(BLOCK) {
                 match look(&bytes[at..], None) {
-                    AtBlock::Newer => {
-                        return Err(SalvageError::Unreadable {
-                            dir: journal.join(segment_name(segment)),
-                            what: "it was written by a newer version of this program".to_owned(),
-                        });
-                    }
+                    AtBlock::Newer => return Err(newer(journal, segment)),
                     AtBlock::Whole(header) => {
-                        *ids.entry(header.journal).or_default() += 1;
-                        if let Some(key) = public_key_in(&bytes[at..], &header, segment) {
-                            *keys.entry(key).or_default() += 1;
-                        }
+                        let (count, key) = found.entry(header.journal).or_default();
+                        *count += 1;
+                        *key = public_key_in(&bytes[at..], &header, segment).or(*key);
                         if at > 0 {
                             break;
                         }
@@ -204,15 +125,17 @@ impl Source {
                 }
             }
         }
-        let most = ids.iter().max_by_key(|(_, count)| **count).map(|(id, _)| *id);
-        let Some(id) = most else {
+        let most = found.into_iter().max_by_key(|(_, (count, key))| {
+            let other = key.as_ref().is_some_and(|key| Some(key) != ours);
+            (!other, key.is_some(), *count)
+        });
+        let Some((id, (_, key))) = most else {
             let what = "no group of records in it is whole".to_owned();
             return Err(SalvageError::Unreadable { dir: journal.to_owned(), what });
         };
         self.id = id;
         // Without one the key file's own is taken: signatures then say whether it is the right one.
-        self.public_key =
-            keys.iter().max_by_key(|(_, count)| **count).map(|(key, _)| *key).unwrap_or_default();
+        self.public_key = key.unwrap_or_default();
         Ok(())
     }
 
@@ -221,7 +144,7 @@ impl Source {
         let mut firsts: Vec<Seq> = Vec::new();
         let mut after = 0;
         for segment in self.segments.clone() {
-            let (bytes, wrong) = self.load(segment);
+            let (bytes, wrong) = self.disk.load(segment);
             self.damage.extend(wrong);
             if let Ok(effects) = Pack::open(&self.disk, segment).and_then(|pack| pack.effects()) {
                 let keys = effects.iter().filter_map(|it| match &it.effect {
@@ -238,16 +161,13 @@ impl Source {
                     AtBlock::Whole(header) => {
                         records(&bytes[at..], &header, segment, length_u64(at)).ok().map(|it| (header, it))
                     }
-                    AtBlock::Newer => {
-                        return Err(SalvageError::Unreadable {
-                            dir: journal.join(segment_name(segment)),
-                            what: "it was written by a newer version of this program".to_owned(),
-                        });
-                    }
+                    AtBlock::Newer => return Err(newer(journal, segment)),
                     AtBlock::Foreign => {
-                        self.damage
-                            .push(format!("segment {segment} at byte {at}: records of another journal"));
-                        None
+                        if let Some(from) = broken.take() {
+                            self.look_through(segment, &bytes[..at], from, (after, firsts.len()), &mut loose);
+                        }
+                        at = self.skip_foreign(segment, &bytes, at);
+                        continue;
                     }
                     AtBlock::Nothing | AtBlock::Torn(_) => None,
                 };
@@ -299,6 +219,22 @@ impl Source {
         Ok(())
     }
 
+    /// Groups of another journal, of which nothing is believed; where they end.
+    fn skip_foreign(&mut self, segment: u32, bytes: &[u8], from: usize) -> usize {
+        self.end_is_unsure = true;
+        self.damage.push(format!("segment {segment} at byte {from}: records of another journal"));
+        let mut at = from;
+        while let Some(rest) = bytes.get(at..)
+            && look(rest, Some(&self.id)) == AtBlock::Foreign
+        {
+            at += match look(rest, None) {
+                AtBlock::Whole(header) => header.padded(),
+                _ => BLOCK,
+            };
+        }
+        at
+    }
+
     /// Looks for records in bytes of which no group is whole.
     fn look_through(
         &mut self,
@@ -347,6 +283,13 @@ impl Source {
     }
 }
 
+fn newer(journal: &Path, segment: u32) -> SalvageError {
+    SalvageError::Unreadable {
+        dir: journal.join(segment_name(segment)),
+        what: "it was written by a newer version of this program: salvage with that one".to_owned(),
+    }
+}
+
 /// A record at the head of these bytes, by its form alone.
 fn record_at(bytes: &[u8]) -> Option<Record> {
     let (layout, kind) = (*bytes.get(4)?, *bytes.get(5)?);
@@ -371,29 +314,4 @@ fn public_key_in(group: &[u8], header: &Header, segment: u32) -> Option<[u8; 32]
         Kind::Genesis => Genesis::decode(&record.body).ok().map(|genesis| genesis.public_key),
         _ => None,
     })
-}
-
-/// The chunks of a compressed segment whose table is lost, one after the other; zeros for one that cannot be unpacked. A
-/// chunk is whole blocks, so groups after a lost one still begin where groups may begin.
-fn frames(packed: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut at = BLOCK;
-    while let Some(rest) = packed.get(at..) {
-        let Some(start) = rest.windows(FRAME.len()).position(|window| window == FRAME) else { break };
-        let frame = &rest[start..];
-        let length = zstd::zstd_safe::find_frame_compressed_size(frame).ok();
-        let unpacked = length.and_then(|length| zstd::bulk::decompress(frame.get(..length)?, CHUNK).ok());
-        match (length, unpacked) {
-            (Some(length), Some(mut chunk)) => {
-                chunk.resize(CHUNK, 0);
-                out.append(&mut chunk);
-                at += start + length;
-            }
-            _ => {
-                out.resize(out.len() + CHUNK, 0);
-                at += start + FRAME.len();
-            }
-        }
-    }
-    out
 }
