@@ -234,6 +234,14 @@ impl Chain {
     /// After a segment's last whole group: nothing, or the torn end of the journal.
     pub(crate) fn tail(&self, surveyed: &Surveyed) -> Result<Option<Cut>, VerifyError> {
         let group = self.number.unwrap_or(1);
+        let strange = match (surveyed.newer, surveyed.foreign) {
+            (true, _) => Some("what follows was written by a newer version of this program"),
+            (_, true) => Some("records of another journal follow"),
+            _ => None,
+        };
+        if let Some(what) = strange {
+            return Err(self.bad(surveyed.segment, surveyed.end, what));
+        }
         if surveyed.beyond.is_some_and(|beyond| beyond > group) {
             return Err(self.bad(
                 surveyed.segment,

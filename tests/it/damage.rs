@@ -97,7 +97,8 @@ struct Case {
 
 impl Case {
     fn draw(class: Class, standings: &Standings, dice: &mut Dice) -> Option<Case> {
-        let clean_stop = dice.below(2) == 0;
+        // A snapshot of the index is written at a clean stop only.
+        let clean_stop = dice.below(2) == 0 || class == Class::SledSnap;
         let kept = if clean_stop { &standings.stopped } else { &standings.killed };
         let files = class.files(&kept.dir);
         if files.is_empty() {

@@ -14,6 +14,7 @@ mod till;
 
 mod alerts;
 mod api_log;
+mod boundaries;
 mod clock;
 mod commands;
 mod config;
