@@ -312,14 +312,14 @@ async fn connection_close_is_honoured() {
 }
 
 #[tokio::test]
-async fn busy_waits_as_told() {
-    let busy = "HTTP/1.1 429 X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n";
-    let server = RawServer::start(vec![vec![Act::Read, write(busy), Act::Hang]]).await;
-    let (client, _) = plain(&server);
-    let Sent::Answered(Verdict::Busy(crate::queue::Busy { told, .. })) = send(&client).await else {
-        panic!()
-    };
-    assert_eq!(told, Some(Duration::from_secs(7)));
+async fn how_long_kra_wants_to_be_left_alone_is_read_with_every_status() {
+    for status in [429, 503] {
+        let answer = format!("HTTP/1.1 {status} X\r\nRetry-After: 7\r\nContent-Length: 0\r\n\r\n");
+        let server = RawServer::start(vec![vec![Act::Read, write(&answer), Act::Hang]]).await;
+        let (client, _) = plain(&server);
+        let Sent::Answered(verdict) = send(&client).await else { panic!() };
+        assert_eq!(verdict.words().unwrap().retry_after, Some(Duration::from_secs(7)));
+    }
 }
 
 #[tokio::test]
@@ -473,10 +473,8 @@ async fn a_retry_after_date_is_counted_from_the_answers_own() {
         Retry-After: Wed, 15 Jan 2025 10:02:00 GMT\r\nContent-Length: 0\r\n\r\n";
     let server = RawServer::start(vec![vec![Act::Read, write(busy), Act::Hang]]).await;
     let (client, _) = plain(&server);
-    let Sent::Answered(Verdict::Busy(crate::queue::Busy { told, .. })) = send(&client).await else {
-        panic!()
-    };
-    assert_eq!(told, Some(Duration::from_secs(120)));
+    let Sent::Answered(verdict) = send(&client).await else { panic!() };
+    assert_eq!(verdict.words().unwrap().retry_after, Some(Duration::from_secs(120)));
 }
 
 #[tokio::test]

@@ -18,9 +18,16 @@ pub enum Line {
 
 impl Line {
     /// KRA was found away, having been so `before` times since a request last came through whole; `longest`: the
-    /// longest pause between two probes.
-    pub fn lost(&mut self, now: Moment, before: u32, (initial, longest): (Duration, Duration), dice: Dice) {
-        *self = Self::Open { probe_at: now.after(backoff::pause(initial, longest, before, dice)) };
+    /// longest pause between two probes, but where KRA itself said how long it wants to be left alone.
+    pub fn lost(
+        &mut self,
+        now: Moment,
+        before: u32,
+        (initial, longest, told): (Duration, Duration, Option<Duration>),
+        dice: Dice,
+    ) {
+        let pause = backoff::pause(initial, longest, before, dice).max(told.unwrap_or_default());
+        *self = Self::Open { probe_at: now.after(pause) };
     }
 
     /// The till's own link, address or route came back: no reason to wait for the next probe.

@@ -15,6 +15,8 @@ pub struct Words {
     pub http_status: Option<u16>,
     /// The field that KRA names, where it names one.
     pub field: Option<String>,
+    /// `Retry-After`: how long KRA wants to be left alone from now on, whatever else it says. Not kept in the log.
+    pub retry_after: Option<Duration>,
 }
 
 impl Words {
@@ -65,13 +67,31 @@ pub enum Verdict {
     Wait(Words),
 }
 
-/// KRA wants to be left alone for a while.
+impl Verdict {
+    /// KRA's words; `None` with a proof, which says everything.
+    pub const fn words(&self) -> Option<&Words> {
+        match self {
+            Self::Accepted(_) => None,
+            Self::AcceptedWithoutProof(words)
+            | Self::Busy(Busy { words, .. })
+            | Self::Config(words)
+            | Self::Device(words)
+            | Self::Duplicate(words)
+            | Self::Odd(words)
+            | Self::OutOfSequence { words, .. }
+            | Self::Refused(words)
+            | Self::Unsure(words)
+            | Self::UnsureConfig(words)
+            | Self::Wait(words) => Some(words),
+        }
+    }
+}
+
+/// KRA is too busy, or a quota is used up: `Retry-After` is in the words, as with every answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
     /// KRA's words.
     pub words: Words,
-    /// `Retry-After`: taken as it is.
-    pub told: Option<Duration>,
     /// What the code itself asks for; doubled each time it comes again.
     pub floor: Option<Duration>,
 }

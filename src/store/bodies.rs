@@ -194,6 +194,7 @@ impl WordsBody {
             message: self.message,
             http_status: self.http_status,
             field: self.field,
+            retry_after: None,
         }
     }
 

@@ -65,6 +65,7 @@ impl<'t, 'a> Envelope<'t, 'a> {
             message: self.message.clone(),
             http_status: Some(http_status),
             field: None,
+            retry_after: None,
         }
     }
 }
@@ -90,6 +91,7 @@ pub(super) fn unreadable(http_status: u16, content_type: Option<&str>, why: &str
         message: format!("HTTP {http_status}{kind}: the answer is not KRA's: {why}"),
         http_status: Some(http_status),
         field: None,
+        retry_after: None,
     }
 }
 

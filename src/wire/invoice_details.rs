@@ -65,10 +65,10 @@ fn candidates(answer: &Answer<'_>) -> Result<(Vec<FoundInvoice>, Words), LookedU
             Ok(_) => "it has no resultCd".to_owned(),
             Err(fault) => fault.to_string(),
         };
-        let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
+        let words = answer.unreadable(&why);
         return Err(if answer.http_status == 404 { LookedUp::Missing(words) } else { failed(answer, words) });
     };
-    let words = envelope.words(answer.http_status);
+    let words = answer.words(&envelope);
     match envelope.code().as_deref() {
         Some("000") => Ok((envelope.data.map(sales).unwrap_or_default(), words)),
         Some("001") if answer.http_status < 500 => Err(LookedUp::Absent),

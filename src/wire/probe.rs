@@ -4,7 +4,7 @@ use crate::fiscal::{DeviceIdentity, KraDateTime};
 use crate::queue::Probed;
 
 use super::body::Body;
-use super::envelope::{self, Envelope};
+use super::envelope::Envelope;
 use super::result_code::{self, Answer};
 use super::tree::Tree;
 use super::{Format, FrozenRequest, Function};
@@ -40,13 +40,13 @@ pub fn read(answer: &Answer<'_>) -> Probed {
     let tree = Tree::read(answer.body);
     let opened = tree.as_ref().ok().and_then(Envelope::open);
     let Some(envelope) = opened else {
-        let words = envelope::unreadable(answer.http_status, answer.content_type, "it has no resultCd");
+        let words = answer.unreadable("it has no resultCd");
         return match answer.http_status {
             401 | 403 => Probed::Refused(words),
             _ => Probed::Down(words),
         };
     };
-    let words = envelope.words(answer.http_status);
+    let words = answer.words(&envelope);
     match envelope.code().as_deref() {
         Some(code) if result_code::refuses_device(code) => Probed::Refused(words),
         Some(code) if result_code::in_trouble(code) => Probed::Down(words),

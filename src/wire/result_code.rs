@@ -28,9 +28,9 @@ pub(super) enum Class {
 }
 
 impl Class {
-    fn verdict(self, words: Words, told: Option<Duration>, floor: Option<Duration>) -> Verdict {
+    fn verdict(self, words: Words, floor: Option<Duration>) -> Verdict {
         match self {
-            Self::Busy => Verdict::Busy(Busy { words, told, floor }),
+            Self::Busy => Verdict::Busy(Busy { words, floor }),
             Self::Config => Verdict::Config(words),
             Self::Device => Verdict::Device(words),
             Self::Duplicate => Verdict::Duplicate(words),
@@ -159,6 +159,19 @@ pub struct Answer<'a> {
     pub body: &'a [u8],
 }
 
+impl Answer<'_> {
+    /// KRA's words in an answer that could be opened.
+    pub(super) fn words(&self, envelope: &Envelope<'_, '_>) -> Words {
+        Words { retry_after: self.retry_after, ..envelope.words(self.http_status) }
+    }
+
+    /// Words for an answer that is not KRA's, and why it is not.
+    pub(super) fn unreadable(&self, why: &str) -> Words {
+        let words = envelope::unreadable(self.http_status, self.content_type, why);
+        Words { retry_after: self.retry_after, ..words }
+    }
+}
+
 /// What an answer to a saving request means.
 pub fn classify(answer: &Answer<'_>) -> Verdict {
     let tree = Tree::read(answer.body);
@@ -168,11 +181,10 @@ pub fn classify(answer: &Answer<'_>) -> Verdict {
             Ok(_) => "it has no resultCd".to_owned(),
             Err(fault) => fault.to_string(),
         };
-        let words = envelope::unreadable(answer.http_status, answer.content_type, &why);
-        return of_status(answer.http_status).verdict(words, answer.retry_after, None);
+        return of_status(answer.http_status).verdict(answer.unreadable(&why), None);
     };
     let code = envelope.code();
-    let mut words = envelope.words(answer.http_status);
+    let mut words = answer.words(&envelope);
     if code.as_deref() == Some("000") {
         let proof = envelope.data.and_then(|data| match data.field("receipt") {
             Some(receipt) => envelope::proof(&[data, receipt]),
@@ -195,7 +207,7 @@ pub fn classify(answer: &Answer<'_>) -> Verdict {
         (None, None, None) => (Class::Unsure, None),
     };
     let class = if class == Class::Refused && ours { Class::Config } else { class };
-    class.verdict(words, answer.retry_after, at_least)
+    class.verdict(words, at_least)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::queue::{LookedUp, Probed};
 
 const PROOF: &str = r#"{"curRcptNo":41,"totRcptNo":42,"intrlData":"ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     "rcptSign":"ABCDEFGHIJKLMNOP","sdcDateTime":"20250115101533"}"#;
@@ -262,7 +263,34 @@ fn how_long_to_wait() {
         let body = body.as_bytes();
         let verdict = classify(&Answer { http_status, retry_after: told, content_type: None, body });
         let Verdict::Busy(busy) = verdict else { panic!("{verdict:?}") };
-        assert_eq!((busy.told, busy.floor), (told, floor));
+        assert_eq!((busy.words.retry_after, busy.floor), (told, floor));
+    }
+}
+
+/// Found by a reader: `Retry-After` was kept with 429 alone, and with neither look-ups nor probes.
+#[test]
+fn what_kra_asks_to_be_left_alone_for_comes_with_every_answer() {
+    let told = Some(Duration::from_secs(120));
+    for http_status in [302, 400, 401, 404, 408, 413, 429, 500, 502, 503, 504] {
+        for body in ["", r#"{"resultCd":"894"}"#, r#"{"responseHeader":{"responseCode":503}}"#] {
+            let body = body.as_bytes();
+            let answer = Answer { http_status, retry_after: told, content_type: None, body };
+            let verdict = classify(&answer);
+            assert_eq!(verdict.words().unwrap().retry_after, told, "{verdict:?}");
+            match crate::wire::invoice_details::read(7, &answer) {
+                LookedUp::Busy(Busy { words, .. })
+                | LookedUp::Failed(words)
+                | LookedUp::Missing(words)
+                | LookedUp::Refused(words) => assert_eq!(words.retry_after, told, "{words:?}"),
+                other => panic!("{other:?}"),
+            }
+            match crate::wire::probe::read(&answer) {
+                Probed::Down(words) | Probed::Refused(words) => {
+                    assert_eq!(words.retry_after, told, "{words:?}");
+                }
+                Probed::Up => panic!("HTTP {http_status} is no good answer"),
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use crate::sale::sale;
 
 on_both_wires! {
     a_busy_kra_is_waited_for,
+    a_wish_to_be_left_alone_is_granted_in_doubt_too,
     a_sale_that_needs_something_first_steps_aside,
     one_sale_that_kra_never_takes_is_parked_and_holds_up_nobody,
     trouble_of_everybody_parks_nobody,
@@ -36,6 +37,25 @@ fn a_busy_kra_is_waited_for(wire: Wire) {
     assert_eq!(kra.struck(), [2]);
     assert!(begun.elapsed() >= std::time::Duration::from_secs(2), "it waited as told: {:?}", begun.elapsed());
     kra.books().expect_in_order(&["FIRST", "HEAD", "BEHIND"]);
+}
+
+/// A server that is down and says for how long: neither the sale that it may have nor its books are touched before.
+fn a_wish_to_be_left_alone_is_granted_in_doubt_too(wire: Wire) {
+    let kra = Kra::start(wire);
+    let shop = shop(&kra);
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    let args = json!({ "status": 503, "retry_after": 3 });
+    for function in [SAVE, LOOK_UP] {
+        kra.fault(json!({ "fault": "http_status", "count": 1, "function": function, "args": args }));
+    }
+    let begun = std::time::Instant::now();
+    till.sell_offline("HEAD");
+    till.wait_status("HEAD", "signed");
+    assert_eq!(kra.struck(), [1, 1]);
+    assert!(begun.elapsed() >= std::time::Duration::from_secs(6), "it waited as told: {:?}", begun.elapsed());
+    kra.books().expect_in_order(&["FIRST", "HEAD"]);
 }
 
 fn a_sale_that_needs_something_first_steps_aside(wire: Wire) {

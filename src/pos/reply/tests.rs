@@ -42,6 +42,7 @@ fn state(status: Status) -> SaleState {
         message: "bad itemClsCd".to_owned(),
         http_status: Some(200),
         field: Some("itemClsCd".to_owned()),
+        retry_after: None,
     };
     SaleState::of(&SaleFacts {
         trader_ref: without_prefix("A/000123", "A/"),

@@ -37,10 +37,7 @@ impl Drain {
                 verdict
             }
         };
-        self.lost_in_a_row = 0;
-        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_) | Verdict::UnsureConfig(_)) {
-            self.hold = None;
-        }
+        self.after_a_send(now, &verdict);
         let well = std::mem::take(&mut self.probed_well);
         match verdict {
             Verdict::Accepted(proof) => {
@@ -104,6 +101,25 @@ impl Drain {
         }
     }
 
+    /// What it says of KRA, whatever it says of the document.
+    fn after_a_send(&mut self, now: Moment, verdict: &Verdict) {
+        self.lost_in_a_row = 0;
+        if !matches!(verdict, Verdict::Config(_) | Verdict::Device(_) | Verdict::UnsureConfig(_)) {
+            self.hold = None;
+        }
+        // Where it may be in, the doubt waits as told.
+        let in_doubt = matches!(
+            verdict,
+            Verdict::AcceptedWithoutProof(_)
+                | Verdict::Duplicate(_)
+                | Verdict::Unsure(_)
+                | Verdict::UnsureConfig(_)
+        );
+        if let Some(told) = verdict.words().filter(|_| !in_doubt).and_then(|words| words.retry_after) {
+            self.left_alone_for(now, told);
+        }
+    }
+
     pub(super) fn own_pause(&self, tries: u32, dice: Dice) -> Duration {
         backoff::pause(self.policy.backoff_initial, self.policy.backoff_max, tries, dice)
     }
@@ -143,25 +159,30 @@ impl Drain {
         words: Words,
         unsure_sends: u32,
     ) -> Action {
-        self.doubt_about(now, standing);
+        self.doubt_about(now, standing, &words);
         self.record(standing.waiting.document, standing.pending(words, 0, unsure_sends))
     }
 
-    pub(super) fn doubt_about(&mut self, now: Moment, standing: &Standing) {
+    /// A server that is down for an hour is not asked before about what it may have taken.
+    pub(super) fn doubt_about(&mut self, now: Moment, standing: &Standing, words: &Words) {
         let document = standing.waiting.document;
+        let ask_at = now.after(words.retry_after.unwrap_or_default());
         match &mut self.doubt {
             Some(doubt) if doubt.document == document => {
                 doubt.last_sent = self.sent_at;
-                doubt.ask_at = now;
+                doubt.ask_at = ask_at;
                 doubt.afterwards = Afterwards::SendAgain;
             }
-            _ => self.doubt = Some(Doubt::new(document, standing.number, self.sent_at, now)),
+            _ => {
+                self.doubt =
+                    Some(Doubt { ask_at, ..Doubt::new(document, standing.number, self.sent_at, now) })
+            }
         }
     }
 
     /// In by its code; only KRA's books can still show the proof.
     fn accepted_without_proof(&mut self, now: Moment, standing: &Standing, words: Words) -> Action {
-        self.doubt_about(now, standing);
+        self.doubt_about(now, standing, &words);
         if let Some(doubt) = &mut self.doubt {
             doubt.accepted = true;
         }
@@ -171,7 +192,7 @@ impl Drain {
 
     /// KRA calls the number taken: an answer, but one that only its books can confirm.
     fn in_doubt_by_contradiction(&mut self, now: Moment, mut standing: Standing, words: Words) -> Action {
-        self.doubt_about(now, &standing);
+        self.doubt_about(now, &standing, &words);
         if let Some(doubt) = &mut self.doubt {
             doubt.contradictions = doubt.contradictions.saturating_add(1);
             // The send that was counted before it left has its answer, and nobody else's is meant by it.
@@ -185,7 +206,7 @@ impl Drain {
     /// said so `before`.
     pub(super) fn leave_alone(&mut self, now: Moment, busy: &Busy, before: u32, dice: Dice) {
         let floor = busy.floor.unwrap_or_default().saturating_mul(1 << before.min(MOST_DOUBLINGS));
-        let pause = self.own_pause(before, dice).max(floor).max(busy.told.unwrap_or_default());
+        let pause = self.own_pause(before, dice).max(floor).max(busy.words.retry_after.unwrap_or_default());
         self.not_before = Some(now.after(pause.max(self.policy.backoff_initial)));
     }
 

@@ -56,13 +56,14 @@ impl Drain {
                 self.busy_look_ups = self.busy_look_ups.saturating_add(1);
             }
             LookUp::Refused(words) => self.hold_for(now, true, words, dice),
-            LookUp::Failed(words) if words.http_status.is_none() => self.lost(now, dice),
-            LookUp::Failed(_) => {
+            LookUp::Failed(words) if words.http_status.is_none() => self.lost(now, None, dice),
+            LookUp::Failed(words) => {
                 // KRA is there and in trouble: asked again later and later.
                 let (initial, longest) = (self.policy.backoff_initial, self.policy.probe_max);
                 let pause = backoff::pause(initial, longest, self.failed_look_ups, dice);
                 self.failed_look_ups = self.failed_look_ups.saturating_add(1);
-                self.not_before = Some(now.after(initial + pause));
+                self.not_before =
+                    Some(now.after((initial + pause).max(words.retry_after.unwrap_or_default())));
             }
             told => {
                 (self.away, self.busy_look_ups, self.failed_look_ups) = (0, 0, 0);

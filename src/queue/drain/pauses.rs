@@ -1,5 +1,7 @@
 //! Why nothing is sent for a while: the line, the device, the configuration, many refused alike; and what ends it.
 
+use std::time::Duration;
+
 use super::{Drain, Policy};
 use crate::queue::alike::CANARY_PAUSE;
 use crate::queue::{Dice, Line, Moment, Probed, Step, Unreachable, Words, backoff};
@@ -24,14 +26,20 @@ impl Drain {
         if unreachable.at == Step::Trust {
             self.hold_for(now, true, words, dice);
         } else {
-            self.lost(now, dice);
+            self.lost(now, None, dice);
         }
     }
 
-    /// KRA is away: nothing is sent until a probe finds it again.
-    pub(super) fn lost(&mut self, now: Moment, dice: Dice) {
-        self.line.lost(now, self.away, (self.policy.backoff_initial, self.policy.probe_max), dice);
+    /// KRA is away: nothing is sent until a probe finds it again, and no probe before it wants one.
+    pub(super) fn lost(&mut self, now: Moment, told: Option<Duration>, dice: Dice) {
+        let Policy { backoff_initial, probe_max, .. } = self.policy;
+        self.line.lost(now, self.away, (backoff_initial, probe_max, told), dice);
         self.away = self.away.saturating_add(1);
+    }
+
+    /// KRA said how long it wants to be left alone: nothing is sent or looked up before.
+    pub(super) fn left_alone_for(&mut self, now: Moment, told: Duration) {
+        self.not_before = self.not_before.max(Some(now.after(told)));
     }
 
     pub(super) fn hold_for(&mut self, now: Moment, device: bool, words: Words, dice: Dice) {
@@ -40,7 +48,7 @@ impl Drain {
         // A little is sure, so that a refusal is not asked for again at once.
         let jittered =
             backoff::pause(backoff_initial, probe_max.saturating_sub(backoff_initial), failures, dice);
-        let until = now.after(backoff_initial + jittered);
+        let until = now.after((backoff_initial + jittered).max(words.retry_after.unwrap_or_default()));
         self.hold = Some(Hold { device, words, until, probed: false, failures });
     }
 
@@ -54,7 +62,7 @@ impl Drain {
 
     pub(super) fn probed(&mut self, now: Moment, probed: Probed, dice: Dice) {
         match probed {
-            Probed::Down(_) => self.lost(now, dice),
+            Probed::Down(words) => self.lost(now, words.retry_after, dice),
             Probed::Refused(words) => {
                 self.line = Line::Closed;
                 self.hold_for(now, true, words, dice);

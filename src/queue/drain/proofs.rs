@@ -198,13 +198,13 @@ impl Drain {
                 self.doing = Doing::Recording(None);
                 return Action::Record(document, Box::new(ruling), None);
             }
-            LookUp::Busy(busy) => {
-                let told = busy.told.max(busy.floor).unwrap_or_default();
-                self.proofs.not_before = self.proofs.not_before.max(now.after(told));
-                told
+            LookUp::Busy(busy) => busy.words.retry_after.max(busy.floor).unwrap_or_default(),
+            LookUp::Failed(words) | LookUp::Missing(words) | LookUp::Refused(words) => {
+                words.retry_after.unwrap_or_default()
             }
-            _ => Duration::ZERO,
+            LookUp::Absent | LookUp::Found { .. } => Duration::ZERO,
         };
+        self.proofs.not_before = self.proofs.not_before.max(now.after(told));
         self.proofs.later(now, document, told, dice);
         self.rest(now, view)
     }

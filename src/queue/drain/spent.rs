@@ -2,6 +2,8 @@
 //! first one is tried once more, for KRA may have come to itself just then, and is parked if that comes to nothing; if the
 //! canary meets the same trouble, KRA is at fault, and both keep their places.
 
+use std::time::Duration;
+
 use super::answers::Standing;
 use super::{
     Action, Afterwards, Dice, Doing, Drain, Moment, NumberFate, Probed, Ruling, Seq, View, Waiting, Words,
@@ -76,12 +78,12 @@ impl Drain {
         let Counting { standing, words, allowed } = counting;
         let well = probed == Probed::Up;
         self.probed(now, probed, dice);
-        self.doubt_about(now, &standing);
+        self.doubt_about(now, &standing, &words);
         let ruling = standing.pending(words, u32::from(well), 1);
         if well {
             let pause = self.own_pause(ruling.attempts, dice);
             if let Some(doubt) = &mut self.doubt {
-                doubt.ask_at = now.after(pause);
+                doubt.ask_at = doubt.ask_at.max(now.after(pause));
                 if self.last_try.take_if(|document| *document == standing.waiting.document).is_some() {
                     doubt.afterwards = Afterwards::Park(ruling.words.clone());
                 } else if ruling.attempts >= allowed {
@@ -104,7 +106,7 @@ impl Drain {
     ) -> Action {
         let waiting = standing.waiting;
         if self.is_canary(waiting.document) {
-            self.canary_failed(now, waiting.document, dice);
+            self.canary_failed(now, waiting.document, words.retry_after, dice);
             return self.definite_for_now(now, standing, words, 0);
         }
         if self.last_try.take_if(|document| *document == waiting.document).is_some() {
@@ -115,7 +117,7 @@ impl Drain {
             return self.give_way(standing, words, 1);
         }
         let pause = self.own_pause(waiting.attempts, dice);
-        self.not_before = Some(now.after(self.policy.backoff_initial + pause));
+        self.left_alone_for(now, self.policy.backoff_initial + pause);
         if let Some(doubt) = self.doubt.as_mut().filter(|_| spent) {
             doubt.afterwards = Afterwards::GiveWay(words.clone());
         }
@@ -153,8 +155,8 @@ impl Drain {
     }
 
     /// The next time another one goes ahead: two sales that are both at fault must not stop a shop.
-    fn canary_failed(&mut self, now: Moment, canary: Seq, dice: Dice) {
-        self.lost(now, dice);
+    fn canary_failed(&mut self, now: Moment, canary: Seq, told: Option<Duration>, dice: Dice) {
+        self.lost(now, told, dice);
         if self.in_vain.len() == MOST_IN_VAIN {
             self.in_vain.clear();
         }
@@ -166,8 +168,8 @@ impl Drain {
 
     fn same_trouble(&mut self, now: Moment, standing: &Standing, words: Words, dice: Dice) -> Action {
         self.probed_well = false;
-        self.canary_failed(now, standing.waiting.document, dice);
-        self.doubt_about(now, standing);
+        self.canary_failed(now, standing.waiting.document, words.retry_after, dice);
+        self.doubt_about(now, standing, &words);
         if let Some(doubt) = &mut self.doubt {
             doubt.afterwards = Afterwards::StepBack(words.clone());
         }

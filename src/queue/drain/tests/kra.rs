@@ -129,9 +129,7 @@ impl Kra {
         match mood {
             Mood::Answers | Mood::LooksNothingUp => self.book(document, number),
             Mood::Away => Sent::Not(Unreachable { at: Step::Lost, why: "closed".to_owned() }),
-            Mood::Busy => {
-                Sent::Answered(Verdict::Busy(Busy { words: words("429"), told: None, floor: None }))
-            }
+            Mood::Busy => Sent::Answered(Verdict::Busy(Busy { words: words("429"), floor: None })),
             Mood::ClientError => Sent::Answered(Verdict::UnsureConfig(words("899"))),
             Mood::DeviceRefused => Sent::Answered(Verdict::Device(words("901"))),
             Mood::HidesProof => match self.book(document, number) {
@@ -192,7 +190,7 @@ impl Kra {
                 LookUp::Failed(Words { http_status: Some(500), ..words("500") })
             }
             Mood::DeviceRefused => LookUp::Refused(words("901")),
-            Mood::Busy => LookUp::Busy(Busy { words: words("429"), told: None, floor: None }),
+            Mood::Busy => LookUp::Busy(Busy { words: words("429"), floor: None }),
             Mood::LooksNothingUp => LookUp::Missing(not_found()),
             _ if !self.looks_up() => LookUp::Missing(not_found()),
             _ => match self.under(number) {

@@ -104,7 +104,7 @@ fn trouble_with_a_proof_is_no_trouble_of_the_sales() {
     let failed = Words { http_status: Some(500), ..words("500") };
     for trouble in [
         LookUp::Absent,
-        LookUp::Busy(Busy { words: words("429"), told: Some(2 * hour), floor: None }),
+        LookUp::Busy(Busy { words: Words { retry_after: Some(2 * hour), ..words("429") }, floor: None }),
         LookUp::Failed(words("no line")),
         LookUp::Failed(failed),
         LookUp::Missing(words("404")),

@@ -6,7 +6,7 @@ use super::kra::{Mood, Whose, not_found};
 use super::world::World;
 use super::{TIMEOUT, words};
 use crate::queue::drain::{Action, Doing, Event, LookUp};
-use crate::queue::{Busy, Dice, Moment, Sent, Status, Verdict};
+use crate::queue::{Busy, Dice, Moment, Probed, Sent, Status, Step, Unreachable, Verdict, Words};
 
 /// Runs the machine from a start with this log and these moods until it waits or stops, and gives its actions.
 fn actions(world: &mut World, moods: &[Mood]) -> Vec<Action> {
@@ -135,12 +135,56 @@ fn what_kra_called_accepted_is_never_sent_again() {
     assert_eq!(seen.iter().filter(|action| matches!(action, Action::Send(..))).count(), 1);
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// KRA's words, with the wish to be left alone for an hour.
+fn in_an_hour(message: &str) -> Words {
+    Words { retry_after: Some(HOUR), http_status: Some(503), ..words(message) }
+}
+
+/// Found by a reader: only with 429 it was granted; a server that was down for an hour was asked again within seconds.
 #[test]
 fn a_wish_to_be_left_alone_is_granted_to_the_second() {
-    let told = Duration::from_secs(3600);
-    let busy = Verdict::Busy(Busy { words: words("429"), told: Some(told), floor: None });
-    let (_, seen) = after_answer(LookUp::Absent, busy, &[Event::Recorded]);
-    assert_eq!(seen.last(), Some(&Action::WaitUntil(Some(Moment(0).after(told)))));
+    let until = Moment(0).after(HOUR);
+    let told = || in_an_hour("come back later");
+    for verdict in [
+        Verdict::AcceptedWithoutProof(told()),
+        Verdict::Busy(Busy { words: told(), floor: None }),
+        Verdict::Config(told()),
+        Verdict::Device(told()),
+        Verdict::Duplicate(told()),
+        Verdict::Odd(told()),
+        Verdict::Unsure(told()),
+        Verdict::UnsureConfig(told()),
+    ] {
+        let (world, seen) = after_answer(LookUp::Absent, verdict.clone(), &[Event::Recorded]);
+        assert_eq!(seen.last(), Some(&Action::WaitUntil(Some(until))), "{verdict:?}");
+        // What registers are told of the next look is true.
+        assert!(world.drain.doubt().is_none_or(|doubt| doubt.ask_at == until), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_look_up_and_a_probe_are_not_repeated_before_kra_wants_them() {
+    let until = Moment(0).after(HOUR);
+    let mut world = World::new(1);
+    let view = world.log.view(&world.drain, world.now);
+    world.drain.step(world.now, Event::Woken, &view, Dice(0));
+    let failed = Event::LookedUp(LookUp::Failed(in_an_hour("maintenance")));
+    assert_eq!(world.drain.step(world.now, failed, &view, Dice(0)), Action::WaitUntil(Some(until)));
+
+    for probed in [Probed::Down(in_an_hour("maintenance")), Probed::Refused(in_an_hour("not yet"))] {
+        let mut world = World::new(1);
+        let away = Event::Unreachable(Unreachable { at: Step::Connect, why: "refused".to_owned() });
+        let events = [Event::Woken, Event::LookedUp(LookUp::Absent), away];
+        let seen = events.map(|event| world.drain.step(world.now, event, &view, Dice(0)));
+        assert_eq!(seen[2], Action::Probe);
+        let event = Event::Probed(probed.clone());
+        let action = world.drain.step(world.now, event, &view, Dice(0));
+        assert_eq!(action, Action::WaitUntil(Some(until)), "{probed:?}");
+        // A person need not wait.
+        assert_eq!(world.drain.step(world.now, Event::RetryNow, &view, Dice(0)), Action::Probe);
+    }
 }
 
 #[test]
@@ -156,7 +200,7 @@ fn a_refused_look_up_holds_and_a_quota_waits() {
     let mut world = World::new(1);
     world.drain.step(world.now, Event::Woken, &view, Dice(0));
     let quarter = Duration::from_secs(900);
-    let busy = Busy { words: words("990"), told: None, floor: Some(quarter) };
+    let busy = Busy { words: words("990"), floor: Some(quarter) };
     let action = world.drain.step(world.now, Event::LookedUp(LookUp::Busy(busy)), &view, Dice(0));
     assert_eq!(action, Action::WaitUntil(Some(Moment(0).after(quarter))));
 }
@@ -175,8 +219,7 @@ fn a_quota_is_left_alone_for_twice_as_long_each_time() {
             event = match action {
                 Action::Send(..) => {
                     sent_at.push(world.now);
-                    let quota =
-                        Busy { words: words("990"), told: None, floor: Some(Duration::from_secs(900)) };
+                    let quota = Busy { words: words("990"), floor: Some(Duration::from_secs(900)) };
                     let lost = in_doubt && sent_at.len() == 1;
                     // Neither a good look-up nor a lost answer is an answer to the send.
                     let lost = lost || (in_doubt && sent_at.len() == 4);
