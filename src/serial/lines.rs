@@ -331,6 +331,27 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        /// Any bytes: no panic, little memory, and a good line after them is heard.
+        #[test]
+        fn nothing_that_comes_breaks_the_receiver(
+            pieces in proptest::collection::vec(proptest::prop_oneof![
+                2 => proptest::num::u8::ANY,
+                1 => proptest::sample::select(b"{}\"op:\t\n\r status".to_vec()),
+            ], 0..400),
+        ) {
+            let mut port = Port::new();
+            for heard in port.send(&pieces) {
+                if let HeardLine::Json(line) = heard {
+                    write_line(Answer { status: 200, body: b"{}".to_vec() }, &read_line(line).form);
+                }
+            }
+            proptest::prop_assert!(port.receiver.collected.capacity() <= 1024);
+            let heard = port.send("\n{}\n");
+            proptest::prop_assert_eq!(heard.last(), Some(&json("{}")));
+        }
+    }
+
     #[test]
     fn what_a_line_asks() {
         let check = |line: &str, asked: Asked, data: &str, checked: bool| {

@@ -175,6 +175,27 @@ fn syn_goes_on_while_the_disk_is_slow_and_nothing_is_executed_twice() {
     assert_eq!(counted(&gateway, "request"), 1);
 }
 
+/// The disk stands still for longer than a register waits: it is told so after ten seconds, and what it posted is not lost.
+#[test]
+fn a_disk_that_stands_still_is_told_before_the_register_gives_up() {
+    let kra = Kra::start(Wire::Json);
+    let (shop, line) = super::on_one_line(&kra, "");
+    shop.change("sales.realtime_wait", "\"0s\"");
+    let gateway = shop.open_registered();
+    line.wait_ready();
+    let Some(held) = hold(&gateway, "fdatasync:delay_enter=14000000:when=1") else { return };
+    let began = Instant::now();
+    line.send(frame(5, 'S', &sale("STUCK-DISK").to_string()));
+    let reply = line.reply();
+    let waited = began.elapsed();
+    assert_eq!(reply.expect(5, 'e', 503)["error"], "busy");
+    assert!(reply.syns > 30 && (ms(9_900)..ms(13_000)).contains(&waited), "{} SYN, {waited:?}", reply.syns);
+    eventually("the disk is back", || (numbers(&shop) == ["STUCK-DISK"]).then_some(()));
+    drop(held);
+    let again = line.ask(6, 'S', &sale("STUCK-DISK").to_string());
+    assert_eq!(again.expect(6, 's', 200)["repeat"], true);
+}
+
 /// Rows of 1.9: a request that is lost or damaged, a reply that is lost or damaged, a cable pulled in the middle.
 #[test]
 fn what_breaks_on_the_line_is_mended_by_the_same_bytes() {

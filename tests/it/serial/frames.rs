@@ -241,6 +241,44 @@ fn ten_megabytes_of_noise_do_nothing() {
     line.reply().expect(1, 's', 201);
 }
 
+/// The fastest usual line at its full rate, with noise between the frames: each is heard, and answered at once.
+#[test]
+fn at_115200_baud_no_frame_is_lost_under_noise() {
+    let kra = Kra::start(Wire::Json);
+    let (_shop, gateway, line) = open(&kra);
+    let mut dice = Dice::new();
+    let padding = "x".repeat(1000);
+    let began = Instant::now();
+    let (mut carried, mut slowest) = (0_u32, Duration::ZERO);
+    for count in 0..120_u8 {
+        let noise: Vec<u8> = (0..dice.below(40)).map(|_| dice.below(256).to_be_bytes()[7]).collect();
+        let request =
+            frame(count % 255 + 1, 'Q', &json!({ "trdInvcNo": padding, "wait": count }).to_string());
+        for part in [noise.as_slice(), &request].concat().chunks(115) {
+            line.send(part);
+            carried += u32::try_from(part.len()).unwrap();
+            // What comes at 11,520 bytes a second, as by a clock: a part that was late is made up for.
+            let due = Duration::from_micros(u64::from(carried) * 1_000_000 / 11_520);
+            sleep(due.saturating_sub(began.elapsed()));
+        }
+        let sent = Instant::now();
+        let heard = line.listen(ms(3000), |heard| heard.last().is_some_and(|(_, byte)| *byte == b'\n'));
+        let bytes: Vec<u8> = heard.into_iter().map(|(_, byte)| byte).collect();
+        let end = bytes
+            .iter()
+            .position(|byte| *byte == 0x1E)
+            .unwrap_or_else(|| panic!("no reply to {count}: {bytes:02X?}"));
+        // Noise may hold a frame's beginning or an enquiry.
+        assert!(bytes[..end].iter().all(|byte| matches!(*byte, NAK | ACK | SYN)), "{bytes:02X?}");
+        assert_eq!(&bytes[end + 5..end + 7], format!("{:02X}", count % 255 + 1).as_bytes());
+        slowest = slowest.max(sent.elapsed());
+        carried = carried.max(u32::try_from(began.elapsed().as_micros() * 11_520 / 1_000_000).unwrap());
+    }
+    eprintln!("120 requests with noise in {:?}, the slowest answered in {slowest:?}", began.elapsed());
+    assert_eq!(counted(&gateway, "request"), 120);
+    assert!(slowest < ms(1000), "{slowest:?}");
+}
+
 /// Point 9.
 #[test]
 fn lengths() {
