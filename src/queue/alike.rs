@@ -8,6 +8,9 @@ use super::{Seq, Words};
 /// After so many different sales refused alike, the next ones are spared.
 const ENOUGH: usize = 5;
 
+/// So many that were spared are remembered.
+const MOST_SPARED: usize = 64;
+
 /// The pause before a sale is tried as canary.
 pub(super) const CANARY_PAUSE: Duration = Duration::from_secs(15 * 60);
 
@@ -17,6 +20,8 @@ pub(super) struct Alike {
     /// Code and field.
     reason: (Option<String>, Option<String>),
     documents: Vec<Seq>,
+    /// Refused alike after those, and passed over: so the next one is the next canary.
+    spared: Vec<Seq>,
 }
 
 /// What becomes of a sale that KRA refused for good.
@@ -26,7 +31,7 @@ pub(super) enum Fate {
     SetAside,
     /// It is set aside as the last one; then a pause.
     SetAsideAndPause,
-    /// It stays in its place; then a pause.
+    /// It goes on waiting, and others go first; then a pause.
     Spared,
 }
 
@@ -35,9 +40,13 @@ impl Alike {
     pub(super) fn refused(&mut self, document: Seq, words: &Words) -> Fate {
         let reason = (words.result_cd.clone(), words.field.clone());
         if self.reason != reason {
-            *self = Self { reason, documents: Vec::new() };
+            *self = Self { reason, ..Self::default() };
         }
         if self.documents.len() >= ENOUGH {
+            if self.spared.len() == MOST_SPARED {
+                self.spared.clear();
+            }
+            self.spared.push(document);
             return Fate::Spared;
         }
         if !self.documents.contains(&document) {
@@ -51,7 +60,17 @@ impl Alike {
         self.documents.len() >= ENOUGH
     }
 
-    /// KRA accepted a sale.
+    /// Those that are passed over, so that others are tried.
+    pub(super) fn spared(&self) -> &[Seq] {
+        &self.spared
+    }
+
+    /// It has its place again; `None`: all of them have, for nobody else is left to be tried.
+    pub(super) fn put_back(&mut self, document: Option<Seq>) {
+        self.spared.retain(|it| document.is_some_and(|document| document != *it));
+    }
+
+    /// KRA accepted a sale: those that were spared have their places again, and are judged like any other.
     pub(super) fn accepted(&mut self) {
         *self = Self::default();
     }
@@ -75,8 +94,12 @@ mod tests {
         assert_eq!(alike.refused(4, &rate), Fate::SetAside, "the same sale again counts once");
         assert_eq!(alike.refused(5, &rate), Fate::SetAsideAndPause);
         assert_eq!(alike.refused(6, &rate), Fate::Spared);
-        assert_eq!(alike.refused(6, &rate), Fate::Spared);
+        assert_eq!(alike.refused(7, &rate), Fate::Spared);
+        assert_eq!(alike.spared(), [6, 7]);
+        alike.put_back(Some(7));
+        assert_eq!(alike.spared(), [6]);
         assert_eq!(alike.refused(6, &words("910", Some("custTin"))), Fate::SetAside, "another reason");
+        assert!(alike.spared().is_empty());
         for document in 7..=9 {
             assert_eq!(alike.refused(document, &words("913", None)), Fate::SetAside);
         }

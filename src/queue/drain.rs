@@ -280,9 +280,10 @@ impl Drain {
         self.not_before = self.not_before.filter(|moment| now < *moment);
         let next_aside = self.aside.values().min().copied();
         let Some(head) = view.head else {
-            if self.set_back().is_some() {
-                // Nobody is left to go ahead of it.
+            if self.passed_over().next().is_some() {
+                // Nobody is left to go ahead of them.
                 self.take_back(None);
+                self.alike.put_back(None);
                 return Action::WaitUntil(Some(now));
             }
             return self.idle(now, next_aside);

@@ -193,7 +193,7 @@ fn way_alerts(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
             "held",
             format!(
                 "{answers}: {why}.{selling} They are sent by themselves once this is put right; `etims-gateway queue retry \
-                 --all` tries at once"
+                 --all` tries at once. Where it is one sale's fault, `etims-gateway queue park ID` lets the others go on"
             ),
         );
     }

@@ -41,10 +41,13 @@ impl Drain {
         let well = std::mem::take(&mut self.probed_well);
         match verdict {
             Verdict::Accepted(proof) => {
+                // Who was passed over for it may come before the next in view.
+                let in_order = self.passed_over().next().is_none();
                 self.alike.accepted();
                 self.canary_answered(waiting.document);
                 // Behind a number that the series does not stand at nobody has looked.
-                let fresh = |next: &Waiting| number == view.next_number && self.is_bound_unseen(next);
+                let fresh =
+                    |next: &Waiting| in_order && number == view.next_number && self.is_bound_unseen(next);
                 let next = view.after.filter(fresh).map(|next| (next, number + 1));
                 self.record_and_bind(waiting.document, standing.accepted(proof, false), next)
             }
@@ -128,7 +131,7 @@ impl Drain {
     fn is_bound_unseen(&self, next: &Waiting) -> bool {
         let untried = next.bound.is_none() && next.attempts == 0;
         let sure = !(self.no_look_up() && next.is_of_unknown_number());
-        untried && sure && self.series == Series::Proven && self.spent.is_none()
+        untried && sure && self.series == Series::Proven
     }
 
     fn not_sent(

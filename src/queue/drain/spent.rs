@@ -35,10 +35,11 @@ impl Drain {
         self.spent.as_ref().map(|spent| spent.waiting.document)
     }
 
-    /// Those that are passed over now: the one that was set back, and those that went ahead of it in vain before.
+    /// Those that are passed over now: the one that was set back, those that went ahead of it in vain before, and those that
+    /// KRA refused like others before them.
     pub(super) fn passed_over(&self) -> impl Iterator<Item = Seq> {
         let in_vain = self.in_vain.iter().filter(|_| self.spent.is_some());
-        self.set_back().into_iter().chain(in_vain.copied())
+        self.set_back().into_iter().chain(in_vain.copied()).chain(self.alike.spared().iter().copied())
     }
 
     /// A person decided about it, or nobody is behind it: it has its place again.
@@ -49,7 +50,10 @@ impl Drain {
         self.last_try.take_if(|it| document.is_none_or(|document| document == *it));
         match document {
             None => self.in_vain.clear(),
-            Some(document) => self.in_vain.retain(|it| *it != document),
+            Some(document) => {
+                self.in_vain.retain(|it| *it != document);
+                self.alike.put_back(Some(document));
+            }
         }
     }
 

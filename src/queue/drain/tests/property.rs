@@ -59,7 +59,10 @@ fn shows() -> impl Strategy<Value = Shows> {
 fn poison() -> impl Strategy<Value = Vec<(Seq, Mood)>> {
     let moods = [Mood::Odd, Mood::RefusesForGood, Mood::RefusesForNow, Mood::ServerError, Mood::UnknownError];
     let poison = (1_u64..8, 0..moods.len()).prop_map(move |(document, mood)| (document, moods[mood]));
-    prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(poison, 0..3)]
+    // A product that is wrong in KRA's catalogue: sales in a row are refused alike.
+    let alike =
+        (4_u64..8).prop_map(|last| (1..=last).map(|document| (document, Mood::RefusesForGood)).collect());
+    prop_oneof![4 => Just(Vec::new()), 2 => prop::collection::vec(poison, 0..3), 1 => alike]
 }
 
 fn command(world: &World, act: u8, document: u8) -> Command {
@@ -236,7 +239,7 @@ proptest! {
 
     /// Nobody else numbers here, and KRA's books can be read: the machine needs nobody.
     #[test]
-    fn alone_it_brings_every_document_to_its_end(documents in 1_u64..8, script in script(false), poison in poison()) {
+    fn alone_it_brings_every_document_to_its_end(documents in 1_u64..10, script in script(false), poison in poison()) {
         let mut world = World::new(documents);
         world.kra.poison = poison;
         let alone = script.iter().map(|beat| {
@@ -254,7 +257,7 @@ proptest! {
     /// A person who tells the truth may do anything at any time; others number in the series; KRA shows what it likes.
     #[test]
     fn nothing_is_doubled_dropped_or_stuck(
-        documents in 1_u64..8, script in script(true), shows in shows(), poison in poison(),
+        documents in 1_u64..10, script in script(true), shows in shows(), poison in poison(),
     ) {
         let mut world = World::new(documents);
         world.kra.shows = shows;

@@ -6,7 +6,7 @@ use super::kra::{Mood, Whose, not_found};
 use super::world::World;
 use super::{TIMEOUT, words};
 use crate::queue::drain::{Action, Doing, Event, LookUp};
-use crate::queue::{Busy, Dice, Moment, Probed, Sent, Status, Step, Unreachable, Verdict, Words};
+use crate::queue::{Busy, Command, Dice, Moment, Probed, Sent, Status, Step, Unreachable, Verdict, Words};
 
 /// Runs the machine from a start with this log and these moods until it waits or stops, and gives its actions.
 fn actions(world: &mut World, moods: &[Mood]) -> Vec<Action> {
@@ -281,6 +281,49 @@ fn many_refused_alike_are_spared_until_a_canary_is_taken() {
     }
     assert_eq!((count(&world, Status::Rejected), count(&world, Status::Signed)), (5, 3));
     assert_eq!(world.drain.hold(), None);
+}
+
+/// Found by a reader: the sixth was the canary for ever, and nobody behind it was sent.
+#[test]
+fn six_bad_sales_do_not_stop_the_good_ones_behind_them() {
+    let mut world = World::new(12);
+    world.kra.poison = (1..=6).map(|document| (document, Mood::RefusesForGood)).collect();
+    let mut event = Event::Woken;
+    while world.now < Moment(3_600_000) {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(7));
+        event = world.carry_out(action, Mood::Answers, 1);
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!(world.kra.books, (7..=12).map(Whose::Ours).collect::<Vec<_>>());
+    let (bad, good) = ([Status::Rejected; 6], [Status::Signed; 6]);
+    assert_eq!(statuses(&world), [bad, good].concat(), "the sixth is judged alone once another was taken");
+}
+
+/// A rate was changed, and KRA refuses everybody: each quarter of an hour another one is the canary, and nobody is lost.
+#[test]
+fn whom_kra_refuses_alike_takes_turns() {
+    let mut world = World::new(8);
+    let mut event = Event::Woken;
+    let mut sent = Vec::new();
+    while world.now < Moment(2 * 3_600_000) {
+        let view = world.log.view(&world.drain, world.now);
+        let action = world.drain.step(world.now, event, &view, Dice(7));
+        if let Action::Send(document, _) = action {
+            sent.push(document);
+        }
+        event = world.carry_out(action, Mood::RefusesForGood, 1);
+        world.now = world.now.after(Duration::from_millis(100));
+    }
+    assert_eq!(sent[..11], [1, 2, 3, 4, 5, 6, 7, 8, 6, 7, 8]);
+    assert_eq!(statuses(&world), [[Status::Rejected; 5].as_slice(), &[Status::Pending; 3]].concat());
+    // A person who puts one back has it tried next.
+    let seen = world.log.kept(7).seen();
+    world.order(Command::Retry(7, seen)).unwrap();
+    hours(&mut world, 1);
+    let first = world.kra.books.first();
+    assert!(matches!(first, Some(Whose::Ours(6 | 7))), "{first:?}");
+    assert_eq!(world.kra.books.len(), 3, "{:?}", world.kra.books);
 }
 
 /// Runs with a KRA that answers, for so many hours or until nothing waits but what is poisoned.
