@@ -105,11 +105,10 @@ impl Drain {
 
     /// Nobody can go on alone: the doubt stays, the series stops.
     fn stop_in_doubt(&mut self, now: Moment, doubt: Doubt, why: String, view: &View) -> Action {
-        self.stop(doubt.number, why);
-        if let Some(stopped) = &mut self.stopped {
-            stopped.document = Some(doubt.document);
-        }
-        self.keep_doubt(now, doubt, view)
+        let number = doubt.number;
+        self.doubt = Some(doubt);
+        self.stop(number, why);
+        self.rest(now, view)
     }
 
     /// KRA shows an invoice under the number in doubt.

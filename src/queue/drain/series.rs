@@ -8,7 +8,7 @@ use crate::queue::Seq;
 pub struct Stopped {
     /// The number in question.
     pub number: u64,
-    /// The document whose doubt stops it, where it is that: once it is settled, KRA's books are asked again.
+    /// The document in doubt, where one is: once it is retried or settled, KRA's books are asked again.
     pub document: Option<Seq>,
     /// The number that KRA itself said it expects.
     pub expected: Option<u64>,
@@ -79,6 +79,7 @@ impl Drain {
     }
 
     pub(super) fn stop(&mut self, number: u64, why: String) {
-        self.stopped = Some(Stopped { number, document: None, expected: None, why });
+        let document = self.doubt.as_ref().map(|doubt| doubt.document);
+        self.stopped = Some(Stopped { number, document, expected: None, why });
     }
 }

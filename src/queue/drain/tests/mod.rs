@@ -7,6 +7,7 @@ mod lost_records;
 mod proofs;
 mod property;
 mod scenarios;
+mod stopped;
 mod taken;
 mod world;
 
