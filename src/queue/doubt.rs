@@ -23,6 +23,8 @@ pub struct Doubt {
     pub accepted: bool,
     /// KRA says the number is taken though the look-up says it is not: how often.
     pub contradictions: u32,
+    /// The number that KRA then said it expects.
+    pub expected: Option<u64>,
     /// One of its unsure sends is counted before it left, and no answer to it has come.
     pub counted_ahead: bool,
     /// What to do once KRA has answered, late enough, that it does not have it.
@@ -84,6 +86,7 @@ impl Doubt {
             absent_at: None,
             accepted: false,
             contradictions: 0,
+            expected: None,
             counted_ahead: false,
             afterwards: Afterwards::SendAgain,
         }

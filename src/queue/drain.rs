@@ -293,8 +293,10 @@ impl Drain {
         }
         if let Some(number) = head.bound.filter(|_| self.unsent != Some(head.document)) {
             if self.doubt.as_ref().is_none_or(|doubt| doubt.document != head.document) {
-                let accepted = head.accepted;
-                self.doubt = Some(Doubt { accepted, ..Doubt::new(head.document, number, self.started, now) });
+                // Bound, answered, and no send of it unsure: KRA called its number taken.
+                let contradictions = u32::from(head.answered && head.unsure_sends == 0);
+                let doubt = Doubt::new(head.document, number, self.started, now);
+                self.doubt = Some(Doubt { accepted: head.accepted, contradictions, ..doubt });
                 if !head.answered {
                     return self.record(head.document, interrupted(head));
                 }

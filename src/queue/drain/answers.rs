@@ -79,13 +79,13 @@ impl Drain {
                 self.hold_for(now, true, words.clone(), dice);
                 self.definite_for_now(now, &standing, words, 0)
             }
-            Verdict::Duplicate(words) => self.in_doubt_by_contradiction(now, standing, words),
+            Verdict::Duplicate(words) => self.in_doubt_by_contradiction(now, standing, words, None),
             Verdict::Odd(words) => self.odd(now, &standing, words, view, dice),
             Verdict::OutOfSequence { expected, found, words } => {
                 // KRA may leave out what it found: that is what we sent.
                 let ours = found == number || found == 0;
-                if ours && expected == number + 1 && waiting.unsure_sends > 0 {
-                    return self.in_doubt_by_contradiction(now, standing, words);
+                if ours && expected == number + 1 {
+                    return self.in_doubt_by_contradiction(now, standing, words, Some(expected));
                 }
                 self.stop(number, format!("we sent invoice number {number}, KRA expects {expected}"));
                 if let Some(stopped) = &mut self.stopped {
@@ -193,11 +193,19 @@ impl Drain {
         self.record(standing.waiting.document, ruling)
     }
 
-    /// KRA calls the number taken: an answer, but one that only its books can confirm.
-    fn in_doubt_by_contradiction(&mut self, now: Moment, mut standing: Standing, words: Words) -> Action {
+    /// KRA calls the number taken: an answer, but one that only its books can confirm. Without an earlier send that is unsure
+    /// too: somebody on the way may have repeated the request, and this is the answer to the repeat.
+    fn in_doubt_by_contradiction(
+        &mut self,
+        now: Moment,
+        mut standing: Standing,
+        words: Words,
+        expected: Option<u64>,
+    ) -> Action {
         self.doubt_about(now, &standing, &words);
         if let Some(doubt) = &mut self.doubt {
             doubt.contradictions = doubt.contradictions.saturating_add(1);
+            doubt.expected = expected.or(doubt.expected);
             // The send that was counted before it left has its answer, and nobody else's is meant by it.
             let answered = u32::from(std::mem::take(&mut doubt.counted_ahead));
             standing.waiting.unsure_sends = standing.waiting.unsure_sends.saturating_sub(answered);

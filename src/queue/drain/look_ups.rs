@@ -105,9 +105,12 @@ impl Drain {
 
     /// Nobody can go on alone: the doubt stays, the series stops.
     fn stop_in_doubt(&mut self, now: Moment, doubt: Doubt, why: String, view: &View) -> Action {
-        let number = doubt.number;
+        let (number, expected) = (doubt.number, doubt.expected);
         self.doubt = Some(doubt);
         self.stop(number, why);
+        if let Some(stopped) = &mut self.stopped {
+            stopped.expected = expected;
+        }
         self.rest(now, view)
     }
 

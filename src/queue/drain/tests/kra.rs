@@ -31,6 +31,8 @@ pub(super) enum Mood {
     Odd,
     RefusesForGood,
     RefusesForNow,
+    /// Somebody on the way repeats the request: it is booked, and the answer is that to the repeat.
+    Repeated,
     /// Calls the number taken, and books nothing.
     SaysTaken,
     ServerError,
@@ -38,7 +40,7 @@ pub(super) enum Mood {
     UnknownError,
 }
 
-pub(super) const MOODS: [Mood; 17] = [
+pub(super) const MOODS: [Mood; 18] = [
     Mood::Answers,
     Mood::Away,
     Mood::Busy,
@@ -52,6 +54,7 @@ pub(super) const MOODS: [Mood; 17] = [
     Mood::Odd,
     Mood::RefusesForGood,
     Mood::RefusesForNow,
+    Mood::Repeated,
     Mood::SaysTaken,
     Mood::ServerError,
     Mood::TakesThenServerError,
@@ -152,6 +155,11 @@ impl Kra {
             Mood::Odd => Sent::Answered(Verdict::Odd(words("HTTP 413"))),
             Mood::RefusesForGood => Sent::Answered(Verdict::Refused(words("910"))),
             Mood::RefusesForNow => Sent::Answered(Verdict::Wait(words("922"))),
+            Mood::Repeated => {
+                let _ = self.book(document, number);
+                let (expected, words) = (self.next(), words("Invalid invcNo sequence"));
+                Sent::Answered(Verdict::OutOfSequence { expected, found: number, words })
+            }
             // Where KRA shows nothing, this has to be true.
             Mood::SaysTaken if !self.looks_up() => self.book(document, number),
             Mood::SaysTaken => Sent::Answered(Verdict::Duplicate(words("994"))),

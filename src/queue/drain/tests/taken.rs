@@ -2,8 +2,9 @@
 
 use super::kra::{Mood, Shows, Whose};
 use super::world::World;
+use super::{TIMEOUT, words};
 use crate::queue::drain::{Action, Event};
-use crate::queue::{Dice, Status};
+use crate::queue::{Command, Dice, Sent, Status, Verdict};
 
 /// Goes on until this is asked for; it is not answered.
 fn until(world: &mut World, event: Event, mood: Mood, wanted: impl Fn(&Action) -> bool) -> Action {
@@ -75,4 +76,49 @@ fn only_a_lost_answer_makes_taken_mean_that_it_is_in() {
     until(&mut world, Event::Woken, Mood::Answers, waits);
     assert!(world.drain.stopped().is_some(), "{:?}", world.drain);
     assert_eq!(world.log.kept[0].status, Status::Pending);
+}
+
+/// Found by a reader: the number was taken for free, though the sale was in under it.
+#[test]
+fn a_request_that_was_repeated_on_the_way_is_found_in_kras_books() {
+    let mut world = World::new(2);
+    let send = until(&mut world, Event::Woken, Mood::Answers, is_send);
+    let event = world.carry_out(send, Mood::Repeated, 1);
+    let send = until(&mut world, event, Mood::Answers, is_send);
+    assert_eq!((world.log.kept[0].status, send), (Status::Signed, Action::Send(2, 2)));
+}
+
+/// Its books do not show it: they are the last word only so often, and what KRA expects can be gone on with.
+#[test]
+fn a_number_that_kra_calls_taken_and_shows_nothing_under_stops_the_series() {
+    let mut world = World::new(1);
+    let mut event = Event::Woken;
+    for _ in 0..3 {
+        let send = until(&mut world, event, Mood::Answers, is_send);
+        assert_eq!(send, Action::Send(1, 1));
+        let words = words("Invalid invcNo sequence");
+        event = Event::Sent(Sent::Answered(Verdict::OutOfSequence { expected: 2, found: 1, words }), None);
+    }
+    until(&mut world, event, Mood::Answers, |action| *action == Action::WaitUntil(None));
+    let stopped = world.drain.stopped().unwrap();
+    assert_eq!((stopped.number, stopped.document, stopped.expected), (1, Some(1), Some(2)));
+    assert_eq!(world.log.kept[0].bound, Some(1));
+    world.now = world.now.after(2 * TIMEOUT);
+    world.order(Command::AdoptSeries(Some(2))).unwrap();
+    assert_eq!(world.log.kept[0].bound, None, "a person says so");
+}
+
+/// Found by the property test: after a start the next refusal was taken for the answer to all that was sent.
+#[test]
+fn a_start_does_not_forget_that_a_number_was_called_taken() {
+    let mut world = World::new(1);
+    world.kra.shows = Shows::Nothing;
+    let send = until(&mut world, Event::Woken, Mood::Answers, is_send);
+    let event = world.carry_out(send, Mood::Repeated, 1);
+    let record = until(&mut world, event, Mood::Answers, |action| matches!(action, Action::Record(..)));
+    world.carry_out(record, Mood::Answers, 1);
+    world.restart(false);
+    let waits = |action: &Action| *action == Action::WaitUntil(None) || is_send(action);
+    assert!(!is_send(&until(&mut world, Event::Woken, Mood::Answers, waits)), "{:?}", world.drain);
+    assert_eq!(world.drain.stopped().unwrap().document, Some(1));
 }
