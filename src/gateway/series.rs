@@ -120,7 +120,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 }
                 Step::Finish(outcome) => {
                     self.ledger.set_series(&acted, &outcome).await?;
-                    drain.adopted(named.is_some());
+                    let head = self.ledger.view(Vec::new()).await?.head;
+                    let bound = head.and_then(|head| Some((head.document, head.bound?)));
+                    drain.adopted(self.clock.moment(), named.is_some(), bound);
                     return Ok(Ok(format!(
                         "the series goes on with number {}: {} of others written down, {} of ours found, {} of ours missing at \
                          KRA",

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::queue::Dice;
-use crate::queue::doubt::Doubt;
+use crate::queue::doubt::{Afterwards, Doubt};
 use crate::queue::drain::{Event, Function, LookUp, Policy, Stopped, View, Waiting};
 
 const DOCUMENT: Seq = 7;
@@ -233,4 +233,39 @@ fn everything_retried_ends_holds_and_pauses() {
     assert_eq!((machine.not_before, machine.aside.len()), (None, 0));
     let view = View { next_number: 1, ..View::default() };
     assert_eq!(machine.step(now, Event::Woken, &view, Dice(0)), Action::Probe);
+}
+
+/// Found by a reader: after a person adopted the series, a request that could still land counted as sent at the start.
+#[test]
+fn what_is_still_bound_after_an_adoption_is_in_doubt_as_before() {
+    let timeout = Duration::from_secs(120);
+    let sent = Moment(0).after(MINUTE * 10);
+    let refused = Words { message: "910".to_owned(), ..Words::default() };
+    let head = Waiting {
+        document: DOCUMENT,
+        bound: Some(4),
+        unsure_sends: 1,
+        answered: true,
+        accepted: false,
+        attempts: 0,
+    };
+    let view = View { head: Some(head), after: None, next_number: 4, last: None };
+    for (bound, sure_from) in [(Some((DOCUMENT, 4)), Some(sent.after(timeout * 2))), (None, None)] {
+        let mut machine = drain();
+        let afterwards = Afterwards::Reject(refused.clone());
+        machine.doubt = Some(Doubt { afterwards, ..Doubt::new(DOCUMENT, 4, sent, sent) });
+        machine.stop(4, "no proof".to_owned());
+        let now = sent.after(MINUTE);
+        machine.adopted(now, false, bound);
+        assert_eq!(machine.doubt().is_some(), sure_from.is_some());
+        let Some(sure_from) = sure_from else { continue };
+        assert_eq!(machine.step(now, Event::Woken, &view, Dice(0)), Action::LookUp(4, Some(DOCUMENT)));
+        let absent = || Event::LookedUp(LookUp::Absent);
+        let action = machine.step(now, absent(), &view, Dice(0));
+        assert_eq!(action, Action::WaitUntil(Some(sure_from)), "it may still land");
+        machine.step(sure_from, Event::Woken, &view, Dice(0));
+        let action = machine.step(sure_from, absent(), &view, Dice(0));
+        let Action::Record(DOCUMENT, ruling, None) = action else { panic!("{action:?}") };
+        assert_eq!((ruling.status, ruling.number), (Status::Rejected, NumberFate::Released));
+    }
 }

@@ -100,11 +100,16 @@ impl Drain {
         now.since(sent) >= self.policy.request_timeout.saturating_mul(2)
     }
 
-    /// The series goes on behind KRA's books; `named`: with a number that they cannot prove.
-    pub fn adopted(&mut self, named: bool) {
+    /// The series goes on behind KRA's books; `named`: with a number that they cannot prove; `bound`: the document that is
+    /// still bound, and its number. What was sent for that one may still land.
+    pub fn adopted(&mut self, now: Moment, named: bool, bound: Option<(Seq, u64)>) {
         self.stopped = None;
-        self.doubt = None;
-        self.unsent = None;
+        self.doubt.take_if(|doubt| bound != Some((doubt.document, doubt.number)));
+        if let Some(doubt) = &mut self.doubt {
+            doubt.ask_at = now;
+            doubt.contradictions = 0;
+        }
+        self.unsent.take_if(|unsent| bound.is_none_or(|(document, _)| document != *unsent));
         self.series = if named { Series::Proven } else { Series::Unproven };
     }
 

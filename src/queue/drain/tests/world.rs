@@ -185,7 +185,9 @@ impl World {
                 }
                 Walk::Finish(outcome) => {
                     self.log.set_series(&outcome);
-                    self.drain.adopted(named.is_some());
+                    let head = self.log.view(&self.drain, self.now).head;
+                    let bound = head.and_then(|head| Some((head.document, head.bound?)));
+                    self.drain.adopted(self.now, named.is_some(), bound);
                     return Ok(());
                 }
                 Walk::Refuse(why) => return Err(Declined::NotAllowed(why)),
