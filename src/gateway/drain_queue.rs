@@ -74,18 +74,12 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         drain.recall(self.clock.moment(), &self.ledger.latest_refusals().await?);
         self.recall_without_proof(&mut drain).await?;
         let mut event = Event::Woken;
+        let mut served = None;
         loop {
-            let Device::Active(device, _) = self.ledger.device() else {
+            let Device::Active(device, registration) = self.ledger.device() else {
                 tokio::select! {
-                    _ = self.progress.called() => {}
-                    () = orders.arrived() => {}
+                    listened = self.listen(&mut drain, &mut orders) => listened?,
                     () = &mut stop => return Ok(()),
-                }
-                while let Some(asked) = orders.take() {
-                    tokio::select! {
-                        obeyed = self.obey(&mut drain, asked) => obeyed?,
-                        () = &mut stop => return Ok(()),
-                    }
                 }
                 continue;
             };
@@ -94,6 +88,12 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     "the device is registered and its key is not here".to_owned(),
                 ));
             };
+            let now_served = (device, registration, key);
+            if served.as_ref() != Some(&now_served) {
+                served = Some(now_served.clone());
+                drain.registered();
+            }
+            let (device, _, key) = now_served;
             // One moment for both: whoever is left out of the view is still aside for the machine.
             let now = self.clock.moment();
             drain.go_by(self.rules.now().policy);
@@ -155,6 +155,18 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 }
             };
         }
+    }
+
+    /// Without a registered device there are only persons to listen to.
+    async fn listen(&self, drain: &mut Drain, orders: &mut Orders) -> Result<(), LedgerError> {
+        tokio::select! {
+            _ = self.progress.called() => {}
+            () = orders.arrived() => {}
+        }
+        while let Some(asked) = orders.take() {
+            self.obey(drain, asked).await?;
+        }
+        Ok(())
     }
 
     /// What the log knows of sales without their proof: the drain looks them up again by itself.

@@ -204,17 +204,23 @@ impl Drain {
         self.aside.retain(|_, until| now < *until);
         let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
         match (event, doing) {
-            (Event::Connected, Doing::Connecting(waiting)) => match waiting.bound {
-                Some(number) => self.send(now, waiting, number),
-                None => {
-                    self.doing = Doing::Binding(waiting, view.next_number);
-                    Action::Bind(waiting.document, view.next_number)
+            (Event::Connected, Doing::Connecting(waiting)) if self.series == Series::Proven => {
+                match waiting.bound {
+                    Some(number) => self.send(now, waiting, number),
+                    None => {
+                        self.doing = Doing::Binding(waiting, view.next_number);
+                        Action::Bind(waiting.document, view.next_number)
+                    }
                 }
-            },
+            }
             (Event::Bound, Doing::Binding(waiting, number))
             | (Event::RecordedAndBound, Doing::Recording(Some((waiting, number)))) => {
                 // It is bound anew only once what was unsure before is known not to be in KRA's books.
                 let bound = Waiting { bound: Some(number), answered: false, unsure_sends: 0, ..waiting };
+                if self.series != Series::Proven {
+                    self.unsent = Some(bound.document);
+                    return self.rest(now, view);
+                }
                 self.send(now, bound, number)
             }
             (Event::Unreachable(unreachable), Doing::Connecting(_)) => {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::harness::{BHF_ID, PATIENCE, SERIAL, Shop, TIN, eventually, on_both_wires, say_skipped};
-use crate::kra::{INITIALISE, Kra, Wire};
+use crate::kra::{INITIALISE, Kra, LOOK_UP, SAVE, Wire};
 use crate::till::Till;
 
 on_both_wires! { registered_elsewhere, key_given_again }
@@ -124,6 +124,40 @@ fn registered_elsewhere(wire: Wire) {
     assert_eq!(till.sell("LAST")["invcNo"], 6);
 }
 
+/// The device is registered anew, elsewhere: the old key is refused from now on.
+fn new_key(kra: &Kra) -> String {
+    kra.forget_device(TIN, BHF_ID);
+    let other = Shop::unregistered(kra);
+    let elsewhere = other.open();
+    let identity = json!({ "tin": TIN, "bhfId": BHF_ID, "serialNumber": SERIAL });
+    let again = other.till().post("/api/device/init/", &identity).expect(200);
+    elsewhere.stop();
+    again["cmcKey"].as_str().unwrap().to_owned()
+}
+
+/// Whoever had the key may have sold with it: both ends of the series are looked at before the next sale is sent.
+#[test]
+fn with_another_key_the_series_is_looked_at_again() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("S-1");
+    let looked_up = kra.asked(LOOK_UP);
+    till.sell("S-2");
+    assert_eq!(kra.asked(LOOK_UP), looked_up);
+    let file = key_file(&shop, &new_key(&kra));
+    kra.foreign(json!({ "tin": TIN, "bhfId": BHF_ID, "trdInvcNo": "STRANGER" }));
+    shop.command(&["device", "adopt", "--key-file", &file]).expect(0);
+    let sent = kra.asked(SAVE);
+    till.sell_offline("S-3");
+    let status = || shop.command(&["status"]).out;
+    eventually("the series has stopped", || status().contains("STRANGER").then_some(()));
+    assert_eq!(kra.asked(SAVE), sent, "nothing is sent before");
+    shop.command(&["series", "adopt", "--reason", "sold elsewhere"]).expect(0);
+    assert_eq!(till.wait_status("S-3", "signed")["invcNo"], 4);
+}
+
 /// KRA gave the device a new key: the old one is refused, everything waits, and the new one takes its place.
 fn key_given_again(wire: Wire) {
     let kra = Kra::start(wire);
@@ -134,24 +168,18 @@ fn key_given_again(wire: Wire) {
     gateway.stop();
     let old = fs::read_to_string(shop.state().join("keys/cmc.key")).unwrap();
 
-    kra.forget_device(TIN, BHF_ID);
-    let other = Shop::unregistered(&kra);
-    let elsewhere = other.open();
-    let identity = json!({ "tin": TIN, "bhfId": BHF_ID, "serialNumber": SERIAL });
-    let again = other.till().post("/api/device/init/", &identity).expect(200);
-    elsewhere.stop();
-    let key = again["cmcKey"].as_str().unwrap();
+    let key = new_key(&kra);
     assert_ne!(old.trim(), key);
 
     let _gateway = shop.open_registered();
     till.sell_offline("S-2");
     wait_device(&till, "held");
-    let file = key_file(&shop, key);
+    let file = key_file(&shop, &key);
     let wrong = shop.command(&["device", "adopt", "--key-file", &file, "--next-invc-no", "9"]);
     assert!(wrong.expect(1).err.contains("series adopt"), "{wrong:#?}");
     shop.command(&["device", "adopt", "--key-file", &file]).expect(0);
     assert_eq!(till.wait_status("S-2", "signed")["invcNo"], 2);
-    assert_eq!(status(&till)["status"], "active");
+    wait_device(&till, "active");
     // The old key is put aside, not lost.
     assert_eq!(fs::read_to_string(shop.state().join("keys/cmc.key.old.1")).unwrap(), old);
     kra.books().expect_in_order(&["S-1", "S-2"]);

@@ -1,6 +1,6 @@
 //! The number series: whether KRA's books agree with ours at both of its ends, and why it stands still where they do not.
 
-use super::{Action, Drain, LookUp, View, Waiting};
+use super::{Action, Doing, Drain, LookUp, View, Waiting};
 use crate::queue::Seq;
 
 /// Why nothing of the series is sent any more, until a person acts.
@@ -61,6 +61,14 @@ impl Drain {
                 );
                 self.stop(next, why);
             }
+        }
+    }
+
+    /// The device is another one, or has another key: both ends of its series are looked at before anything more is sent.
+    pub fn registered(&mut self) {
+        self.series = Series::Unproven;
+        if self.doing == Doing::AskingAboutSeries {
+            self.doing = Doing::Nothing;
         }
     }
 

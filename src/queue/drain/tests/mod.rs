@@ -6,6 +6,7 @@ mod log;
 mod lost_records;
 mod proofs;
 mod property;
+mod registered;
 mod scenarios;
 mod stopped;
 mod taken;

@@ -21,6 +21,7 @@ struct Beat {
 enum Also {
     Nothing,
     Order { act: u8, document: u8 },
+    Registered,
     Restart,
     Stranger,
 }
@@ -30,6 +31,7 @@ fn beat(strangers: bool) -> impl Strategy<Value = Beat> {
     let also = prop_oneof![
         180 => Just(Also::Nothing),
         6 => Just(Also::Restart),
+        4 => Just(Also::Registered),
         12 => (any::<u8>(), any::<u8>()).prop_map(|(act, document)| Also::Order { act, document }),
         2 => Just(stranger),
     ];
@@ -85,6 +87,7 @@ fn run(world: &mut World, script: &[Beat]) {
         match beat.also {
             Also::Nothing => {}
             Also::Order { .. } => {}
+            Also::Registered => world.drain.registered(),
             Also::Restart => {
                 world.restart(beat.luck.is_multiple_of(2));
                 event = Event::Woken;
