@@ -102,7 +102,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             let action = drain.step(now, event, &view, (self.dice)());
             tell(&drain, could_look_up, doubted);
             // What became of a sale is on disk before anybody hears that the rest stands still.
-            let told = !matches!(action, Action::Record(..)) && self.progress.publish(&drain, now);
+            let told = !matches!(action, Action::Record(..)) && self.progress.publish(&drain, now, &view);
             if told && matches!(action, Action::WaitUntil(_)) {
                 event = Event::Woken;
                 continue;
@@ -232,7 +232,8 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     document: Some(document),
                     trader_ref: bound.request.trader_ref(),
                     invoice_no: Some(number),
-                    attempt: tries.map(|head| head.attempts + head.unsure_sends + 1),
+                    // A send in doubt may have used up a try too.
+                    attempt: tries.map(|head| head.attempts.max(head.unsure_sends) + 1),
                 };
                 let sent = self.authority.save(&bound.request, device, key, &about).await;
                 if matches!(sent, Sent::Answered(_)) {

@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
-use crate::queue::drain::{Denied, Drain};
-use crate::queue::{Line, Seq};
+use crate::queue::drain::{Denied, Drain, View};
+use crate::queue::{Line, Moment, Seq};
 use crate::status::WaitingWebhook;
 
 /// The drain at this moment, for answers, status and logs.
@@ -23,7 +23,7 @@ pub struct Sight {
     pub held_device: bool,
     /// Why the series stands still, in words.
     pub stopped: Option<String>,
-    /// Those that KRA wants later, after something else: they step aside.
+    /// Those that wait for another document, and do not count as offline.
     pub aside: Vec<Seq>,
     /// Seconds until the document in doubt is asked about again.
     pub next_check: Option<u64>,
@@ -167,7 +167,7 @@ impl Progress {
     }
 
     /// Shows the drain as it is now. True: sales are sent at once from here on, and those of a moment ago called nobody.
-    pub(super) fn publish(&self, drain: &Drain, now: crate::queue::Moment) -> bool {
+    pub(super) fn publish(&self, drain: &Drain, now: Moment, view: &View) -> bool {
         let mut flows_again = false;
         self.sight.send_if_modified(|sight| {
             flows_again = drain.flows() && !sight.flows;
@@ -177,7 +177,7 @@ impl Progress {
                 held: drain.hold().map(|hold| hold.words.in_short()),
                 held_device: drain.hold().is_some_and(|hold| hold.device),
                 stopped: drain.stopped().map(|stopped| stopped.why.clone()),
-                aside: drain.aside(now),
+                aside: drain.waiting_for_another(now, view),
                 next_check: drain.doubt().map(|doubt| doubt.ask_at.since(now).as_secs()),
                 denied: drain.denied().cloned().collect(),
                 last_contact_ms: sight.last_contact_ms,

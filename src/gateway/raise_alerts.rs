@@ -67,7 +67,7 @@ impl<L: AlertLog + EventLog> Alarms<L> {
 
 fn tell(change: &AlertChange) {
     let AlertChange { raised, alert } = change;
-    let about = alert.about.unwrap_or_default();
+    let about = alert.about;
     match (raised, alert.code.as_str()) {
         (false, _) => info!(alert = alert.code, about, "alert cleared"),
         // The line comes back by itself; everything else needs a person.

@@ -29,8 +29,8 @@ pub struct Secrets {
 pub enum SecretError {
     /// The key is not there though the log says that the device is registered.
     #[error(
-        "the device is registered and its key file {0} is missing or empty: put it back from a backup, \
-         or ask KRA for a new key; a new one is never made"
+        "the device is registered and its key file {0} is missing or empty: put it back from a backup; where there is none, ask \
+         KRA for a new key and write it there, alone on the first line, mode 0600. One is never made here"
     )]
     Gone(PathBuf),
     /// The key's file is not as it was written.

@@ -125,3 +125,29 @@ fn too_long_offline_refuses_where_asked_to() {
     till.sell("LATE");
     assert_eq!(kra.books().sale("LATE").map(|sale| &sale["foreign"]), Some(&json!(false)));
 }
+
+/// KRA is there, and takes one sale never: the next one is to tell whose fault that is, so the next one is taken.
+#[test]
+fn a_sale_whose_tries_are_spent_closes_no_shop() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra)
+        .set("sales.offline_warn", "\"1s\"")
+        .set("sales.offline_limit", "\"2s\"")
+        .set("delivery.max_attempts", "2");
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    kra.fault(json!({
+        "fault": "result_cd", "function": SAVE, "sale": "ODD", "args": { "code": "777", "message": "No such rule" }
+    }));
+    let begun = Instant::now();
+    till.sell_offline("ODD");
+    eventually("its tries are spent and it is older than the limit", || {
+        let tries = shop.command(&["queue", "show", "ODD", "--json"]).expect(0).json()["attempts"].as_u64();
+        (tries >= Some(2) && begun.elapsed() > Duration::from_secs(3)).then_some(())
+    });
+    till.post("/api/sales/?wait=0", &sale("NEXT")).expect(202);
+    till.wait_status("NEXT", "signed");
+    till.wait_status("ODD", "parked");
+    till.sell("LATER");
+}

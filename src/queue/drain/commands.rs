@@ -58,6 +58,10 @@ impl Drain {
         let Some((document, seen)) = command.document() else {
             return match command {
                 Command::AdoptSeries(next) => self.judge_adoption(*next),
+                _ if self.stopped.is_some() => Ok(Act {
+                    ruling: None,
+                    said: "every hold and pause is ended; the number series stays stopped: `etims-gateway series show` says why",
+                }),
                 _ => Ok(Act { ruling: None, said: "every hold and pause is ended" }),
             };
         };

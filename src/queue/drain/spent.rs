@@ -30,6 +30,17 @@ pub(super) struct Counting {
 }
 
 impl Drain {
+    /// Those that wait for another document, ascending: they stepped aside, or their tries are spent and the next one is to
+    /// tell whose fault that is. How long they wait says nothing of the line.
+    pub fn waiting_for_another(&self, now: Moment, view: &View) -> Vec<Seq> {
+        let mut waiting = self.aside(now);
+        let spent = view.head.filter(|head| head.attempts >= self.policy.max_attempts);
+        waiting.extend(spent.map(|head| head.document));
+        waiting.sort_unstable();
+        waiting.dedup();
+        waiting
+    }
+
     /// The document that was set back for a canary.
     pub(super) fn set_back(&self) -> Option<Seq> {
         self.spent.as_ref().map(|spent| spent.waiting.document)
