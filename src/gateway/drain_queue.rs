@@ -15,7 +15,9 @@ use super::sale_time::{Accepted, SaleTime};
 use super::tell_outcome::tell_outcome;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
-use crate::queue::{Dice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare};
+use crate::queue::{
+    Dice, Equality, FoundInvoice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare,
+};
 use crate::wire::Format;
 use crate::wire::result_code::attempts_allowed;
 use crate::wire::sale::{self, SaleBinding, TraderTexts};
@@ -308,13 +310,28 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     Some(document) => {
                         let sale = self.ledger.unfinished(document).await?;
                         let bound = self.ledger.bound(document).await?;
-                        Some(compare(&sale.invoice, &bound.sent_as, &found))
+                        Some(self.equal(&sale, &bound.sent_as, &found).await?)
                     }
                     None => None,
                 };
                 LookUp::Found { signature: found.signature, trader_ref: found.trader_ref, equality }
             }
         })
+    }
+
+    /// Whether KRA's invoice is this sale; with a signature that is new.
+    pub(super) async fn equal(
+        &self,
+        sale: &Sale,
+        sent_as: &SentAs,
+        found: &FoundInvoice,
+    ) -> Result<Equality, LedgerError> {
+        let equality = compare(&sale.invoice, sent_as, found);
+        let seen = match &equality {
+            Equality::Equal(Some(proof)) => self.ledger.number_signed(&proof.signature).await?,
+            _ => None,
+        };
+        Ok(equality.unless_seen(seen.is_some_and(|number| number != sent_as.invoice_no)))
     }
 
     /// The exact bytes that a sale is sent as under this number.

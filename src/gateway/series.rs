@@ -7,7 +7,7 @@ use super::operator::Order;
 use super::ports::{About, Authority, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use crate::queue::adoption::{Adoption, Claim, Finding, Page, Step, Theirs, Tied};
 use crate::queue::drain::{Drain, View};
-use crate::queue::{Declined, FoundInvoice, LookedUp, SentAs, Seq, Words, compare};
+use crate::queue::{Declined, FoundInvoice, LookedUp, SentAs, Seq, Words};
 
 /// The series as both sides see it at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             (_, None) => return Ok(None),
         };
         let sent_as = sent_as.unwrap_or_else(|| as_found(number, &sale, found));
-        let equality = compare(&sale.invoice, &sent_as, found);
+        let equality = self.equal(&sale, &sent_as, found).await?;
         let trader_ref = sale.invoice.trader_ref.to_string();
         Ok(Some(Claim { document: sale.seq, trader_ref, standing: sale.seen(), equality }))
     }

@@ -14,6 +14,17 @@ pub enum Equality {
     Unprovable(&'static str),
 }
 
+impl Equality {
+    /// KRA gives each signature once: one that our books have under another number proves nothing.
+    #[must_use]
+    pub fn unless_seen(self, before: bool) -> Self {
+        match self {
+            Self::Equal(Some(_)) if before => Self::Unprovable("rcptSign"),
+            equality => equality,
+        }
+    }
+}
+
 /// What was sent under the number, beside the invoice itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SentAs {
@@ -170,6 +181,25 @@ mod tests {
             lines: Some(lines.collect()),
             signature: None,
             proof: None,
+        }
+    }
+
+    #[test]
+    fn a_signature_that_was_seen_before_proves_nothing() {
+        let proof = || Proof {
+            receipt_no: 1,
+            total_receipt_no: 1,
+            internal_data: "I".repeat(26),
+            signature: "S".to_owned(),
+            issued_at: KraDateTime::from_unix(1_700_000_000).unwrap(),
+        };
+        for (equality, seen, expected) in [
+            (Equality::Equal(Some(proof())), false, Equality::Equal(Some(proof()))),
+            (Equality::Equal(Some(proof())), true, Equality::Unprovable("rcptSign")),
+            (Equality::Equal(None), true, Equality::Equal(None)),
+            (Equality::Different("totAmt"), true, Equality::Different("totAmt")),
+        ] {
+            assert_eq!(equality.unless_seen(seen), expected);
         }
     }
 

@@ -450,6 +450,11 @@ impl Ledger for JournalLedger {
         self.commit_conditionally(records, conditions).await
     }
 
+    async fn number_signed(&self, signature: &str) -> Result<Option<u64>, LedgerError> {
+        let signature = signature.to_owned();
+        self.reading(move |reader| Ok(reader.number_signed(&signature))).await
+    }
+
     async fn signature_under(&self, number: u64) -> Result<Option<String>, LedgerError> {
         self.reading(move |reader| reader.signature_under(number)).await
     }

@@ -14,6 +14,9 @@ use crate::queue::{Seen, Seq, Status, Words};
 /// Refused sales that are looked at to see whether they were refused alike.
 const REFUSALS: usize = 32;
 
+/// So many of the newest records are looked through for a signature: more than a week of a busy till.
+const SIGNATURES: usize = 20_000;
+
 /// Records of one step backwards.
 const PAGE: usize = 256;
 
@@ -203,26 +206,34 @@ impl Reader {
         if let Some(last) = series.last.filter(|last| last.number == number) {
             return Ok(Some(last.sign));
         }
-        let mut before = None;
-        loop {
+        let under = |(found, sign): (u64, &str)| (found == number).then(|| sign.to_owned());
+        self.look_back(usize::MAX, |record| signed(record).and_then(under))
+    }
+
+    /// The number under which KRA gave this signature, as our books have it; looked for so far back only.
+    pub(super) fn number_signed(&self, signature: &str) -> Option<u64> {
+        let same = |(number, sign): (u64, &str)| (sign == signature).then_some(number);
+        // Damage ends the look, and is told elsewhere: a sale does not wait for it.
+        self.look_back(SIGNATURES, |record| signed(record).and_then(same)).unwrap_or_default()
+    }
+
+    /// What is first found among the newest records, so many at most, the newest first.
+    fn look_back<T>(
+        &self,
+        most: usize,
+        wanted: impl Fn(&Record) -> Option<T>,
+    ) -> Result<Option<T>, LedgerError> {
+        let (mut before, mut seen) = (None, 0_usize);
+        while seen < most {
             let records =
                 self.store.records_before(before, None, PAGE).map_err(|error| read_failed(&error))?;
-            for record in &records {
-                match &record.effect {
-                    Effect::Moved { binding: Binding::Used { sign }, .. } if record.used == Some(number) => {
-                        return Ok(Some(sign.clone()));
-                    }
-                    Effect::Series { last: Some(last), .. } if last.number == number => {
-                        return Ok(Some(last.sign.clone()));
-                    }
-                    _ => {}
-                }
+            if let Some(found) = records.iter().find_map(&wanted) {
+                return Ok(Some(found));
             }
-            match records.last() {
-                Some(oldest) => before = Some(oldest.seq),
-                None => return Ok(None),
-            }
+            let Some(oldest) = records.last() else { break };
+            (before, seen) = (Some(oldest.seq), seen.saturating_add(records.len()));
         }
+        Ok(None)
     }
 
     pub(super) fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {
@@ -360,6 +371,15 @@ pub(super) fn age(then: &Stamp, now: &Stamp) -> Duration {
         now.monotonic_ms
     };
     Duration::from_millis(millis)
+}
+
+/// The number that KRA has by this record, and its signature.
+fn signed(record: &Record) -> Option<(u64, &str)> {
+    match &record.effect {
+        Effect::Moved { binding: Binding::Used { sign }, .. } => Some((record.used?, sign)),
+        Effect::Series { last: Some(last), .. } => Some((last.number, &last.sign)),
+        _ => None,
+    }
 }
 
 pub(super) fn read_failed(error: &ReadError) -> LedgerError {

@@ -160,6 +160,14 @@ pub trait Ledger: Send + Sync + 'static {
         number: u64,
     ) -> impl Future<Output = Result<Option<String>, LedgerError>> + Send;
 
+    /// The number under which our books have this signature of KRA's, looked for among the newest records; `None`: it is not
+    /// among those.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn number_signed(&self, signature: &str)
+    -> impl Future<Output = Result<Option<u64>, LedgerError>> + Send;
+
     /// Commits what was found in KRA's books while a person adopts the series; `bound`: what a document of ours is bound to
     /// in the same commit. False: it no longer stands as said, and nothing was written.
     ///

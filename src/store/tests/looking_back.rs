@@ -42,6 +42,21 @@ async fn a_signature_is_found_by_its_number() {
     }
 }
 
+#[tokio::test]
+async fn a_signature_is_known_again_wherever_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    sell_and_sign(&store, "A").await;
+    commit(&store, vec![foreign(2, "F2")]).await.unwrap();
+    for _ in 0..600 {
+        commit(&store, vec![event("noise")]).await.unwrap();
+    }
+    sell_and_sign(&store, "C").await;
+    for (signature, expected) in [("SIGN-A", Some(1)), ("F2", Some(2)), ("SIGN-C", Some(3)), ("NEW", None)] {
+        assert_eq!(reader(&store).number_signed(signature), expected, "{signature}");
+    }
+}
+
 async fn refuse(store: &Store, key: &str, code: &str) -> Seq {
     let document = sell(store, key).await;
     let number = store.series().next;
