@@ -9,18 +9,17 @@ use tracing::{debug, warn};
 use super::live::Live;
 use super::lookout::Lookout;
 use super::operator::Orders;
-use super::ports::{About, Authority, Bound, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::ports::{About, Authority, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
-use super::sale_time::{Accepted, SaleTime};
 use super::tell_outcome::tell_outcome;
-use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime, TimeSource};
+use crate::fiscal::{CmcKey, DeviceIdentity};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
 use crate::queue::{
     Dice, Equality, FoundInvoice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare,
 };
 use crate::wire::Format;
 use crate::wire::result_code::attempts_allowed;
-use crate::wire::sale::{self, SaleBinding, TraderTexts};
+use crate::wire::sale::TraderTexts;
 
 /// How long a stop waits for the answer to a request that is on the line.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
@@ -332,62 +331,6 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             _ => None,
         };
         Ok(equality.unless_seen(seen.is_some_and(|number| number != sent_as.invoice_no)))
-    }
-
-    /// The exact bytes that a sale is sent as under this number.
-    pub(super) async fn freeze(&self, sale: &Sale, number: u64) -> Result<Bound, LedgerError> {
-        // What KRA takes for the present: by its own word, else by a clock of ours that is to be trusted.
-        let now = self.clock.kra_now();
-        let by_kra = self.lookout.now().kra_now(self.clock.wall_ms());
-        let present = by_kra.or_else(|| self.clock.synchronised().then_some(now));
-        let sold_at = self.sold_at(sale, present).await?;
-        let rules = self.rules.now();
-        let confirmed_at = if rules.time_of_sending { present.unwrap_or(now) } else { sold_at };
-        let registration = self.ledger.device();
-        let registered = registration.registration();
-        let trader = TraderTexts {
-            name: rules
-                .trader
-                .name
-                .clone()
-                .or_else(|| registered.map(|it| it.taxpayer_name.clone()).filter(|it| !it.is_empty())),
-            address: rules.trader.address.clone().or_else(|| registered.and_then(|it| it.address.clone())),
-            ..rules.trader.clone()
-        };
-        let binding = SaleBinding {
-            invoice_no: number,
-            original_invoice_no: None,
-            confirmed_at,
-            sold_on: sold_at.date(),
-            trader: &trader,
-        };
-        let request = sale::encode(rules.format, &sale.invoice, &binding);
-        let sent_as = SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at };
-        Ok(Bound { sent_as, request })
-    }
-
-    /// When it was sold, as KRA may be told.
-    async fn sold_at(&self, sale: &Sale, now: Option<KraDateTime>) -> Result<KraDateTime, LedgerError> {
-        let told = sale.invoice.confirmed_at;
-        let accepted = if !sale.clock_doubtful {
-            Accepted::Surely
-        } else if sale.time_can_be_mended {
-            Accepted::Ago(sale.age)
-        } else {
-            let (earliest, latest) = self.ledger.sure_times_around(sale.seq).await?;
-            let time = |millis: i64| KraDateTime::from_unix(millis.div_euclid(1000));
-            Accepted::Between(earliest.and_then(time), latest.and_then(time))
-        };
-        let time = SaleTime { told, source: sale.invoice.confirmed_by, accepted };
-        let for_kra = time.for_kra(now);
-        if told > for_kra && sale.invoice.confirmed_by != TimeSource::Gateway {
-            warn!(
-                seq = sale.seq,
-                confirmed_at = %told,
-                "a sale's time lies in the future: KRA is told the present; set the register's clock"
-            );
-        }
-        Ok(for_kra)
     }
 
     /// At a stop: an answer that still came is recorded, a number that nothing was sent under is freed; nothing new is
