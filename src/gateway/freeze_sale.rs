@@ -7,6 +7,7 @@ use super::ports::{Authority, Bound, Clock, Ledger, LedgerError, Registry, Sale}
 use super::sale_time::{Accepted, SaleTime};
 use crate::fiscal::{KraDateTime, TimeSource};
 use crate::queue::SentAs;
+use crate::status::FastRegister;
 use crate::wire::sale::{self, SaleBinding, TraderTexts};
 
 impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
@@ -56,7 +57,15 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         };
         let time = SaleTime { told, source: sale.invoice.confirmed_by, accepted };
         let for_kra = time.for_kra(now);
-        if told > for_kra && sale.invoice.confirmed_by != TimeSource::Gateway {
+        let ahead = told > for_kra && sale.invoice.confirmed_by != TimeSource::Gateway;
+        let news = ahead.then(|| FastRegister {
+            origin: sale.origin.clone(),
+            trd_invc_no: sale.invoice.trader_ref.to_string(),
+            cfm_dt: told.to_string(),
+            told: for_kra.to_string(),
+        });
+        self.progress.register_clock(&sale.origin, news);
+        if ahead {
             warn!(
                 seq = sale.seq,
                 confirmed_at = %told,

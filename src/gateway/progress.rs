@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::queue::drain::{Denied, Drain, View};
 use crate::queue::{Line, Moment, Seq};
-use crate::status::WaitingWebhook;
+use crate::status::{FastRegister, WaitingWebhook};
 
 /// The drain at this moment, for answers, status and logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,6 +45,7 @@ pub struct Progress {
     line_for_registering: Notify,
     closing: watch::Sender<bool>,
     webhooks: Mutex<BTreeMap<&'static str, Waiting>>,
+    fast_registers: Mutex<BTreeMap<String, FastRegister>>,
 }
 
 /// An event that a webhook has not taken yet.
@@ -65,6 +66,7 @@ impl Default for Progress {
             line: Notify::new(),
             line_for_registering: Notify::new(),
             webhooks: Mutex::default(),
+            fast_registers: Mutex::default(),
             closing: watch::Sender::new(false),
         }
     }
@@ -146,6 +148,21 @@ impl Progress {
             seconds: waiting.since.elapsed().as_secs(),
         });
         shown.collect()
+    }
+
+    /// The last sale from this port or socket had a time in KRA's future, or (`None`) one that KRA could be told.
+    pub(super) fn register_clock(&self, origin: &str, fast: Option<FastRegister>) {
+        let mut registers = self.fast_registers.lock().unwrap_or_else(PoisonError::into_inner);
+        match fast {
+            Some(fast) => registers.insert(origin.to_owned(), fast),
+            None => registers.remove(origin),
+        };
+    }
+
+    /// The registers whose clocks are ahead of KRA's, by their last sales.
+    pub fn fast_registers(&self) -> Vec<FastRegister> {
+        let registers = self.fast_registers.lock().unwrap_or_else(PoisonError::into_inner);
+        registers.values().cloned().collect()
     }
 
     pub(super) async fn called(&self) -> crate::queue::drain::Event {

@@ -121,6 +121,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 behind: self.clock.behind().map(|behind| behind_what(behind).to_owned()),
                 kra: seen.result_dt.map(skew_snapshot),
                 server: seen.date.map(skew_snapshot),
+                fast_registers: self.progress.fast_registers(),
             },
             process: (self.instruments.process)(),
             public_key: data_encoding::BASE64.encode(&store.public_key),

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AlertKey, CertificateSnapshot, SerialSnapshot, SkewSnapshot, Snapshot, StoreSnapshot, WaitingWebhook,
+    AlertKey, CertificateSnapshot, FastRegister, SerialSnapshot, SkewSnapshot, Snapshot, StoreSnapshot,
+    WaitingWebhook,
 };
 use crate::queue::Seq;
 
@@ -251,6 +252,16 @@ fn surroundings(snapshot: &Snapshot, raise: &mut impl FnMut(&str, String)) {
     } else if clock.unsynchronised_seconds.is_some_and(|seconds| seconds > UNSYNCHRONISED) {
         raise("clock", "nothing keeps this machine's clock right: check its time service (timedatectl). Sales are taken and marked".to_owned());
     }
+    for register in &clock.fast_registers {
+        let FastRegister { origin, trd_invc_no, cfm_dt, told } = register;
+        raise(
+            "register_clock",
+            format!(
+                "the register at {origin} gave sale {trd_invc_no} the time {cfm_dt}, which lies in KRA's future: KRA is told \
+                 {told}. Set the register's clock; this ends with its next sale that is right"
+            ),
+        );
+    }
     let off = |skew: Option<SkewSnapshot>| skew.filter(|skew| skew.certain_ms.unsigned_abs() > SKEW_MS);
     let whose = match (off(clock.server), off(clock.kra)) {
         (Some(_), _) => Some("KRA's server and this machine"),
@@ -332,6 +343,7 @@ mod tests {
         check("clock_skew", false, |it| {
             it.clock.server = Some(SkewSnapshot { ahead_ms: -130_000, certain_ms: -120_001 });
         });
+        check("register_clock", false, |it| it.clock.fast_registers.push(FastRegister::default()));
         check("certificate", false, |it| {
             let remaining_seconds = 14 * 24 * 3600 - 1;
             it.kra.certificates =

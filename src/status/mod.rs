@@ -24,7 +24,7 @@ pub use snapshot::{
     WaitingWebhook,
 };
 pub use surroundings::{
-    CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot, SkewSnapshot,
-    WearSnapshot,
+    CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, FastRegister, ProcessSnapshot,
+    SkewSnapshot, WearSnapshot,
 };
 pub use text::status_text;

@@ -20,6 +20,23 @@ pub struct ClockSnapshot {
     /// The clock of the server that answered (`Date`) against ours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<SkewSnapshot>,
+    /// Registers whose last sale had a time in KRA's future.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fast_registers: Vec<FastRegister>,
+}
+
+/// A register whose clock is ahead of KRA's.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FastRegister {
+    /// The port or socket that it sells by.
+    pub origin: String,
+    /// Its number for the sale.
+    pub trd_invc_no: String,
+    /// The time that it gave, 14 digits.
+    pub cfm_dt: String,
+    /// The time that KRA is told, 14 digits.
+    pub told: String,
 }
 
 /// How far another clock is ahead of ours.

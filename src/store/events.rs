@@ -142,6 +142,7 @@ impl Reader {
         let OutcomeRead { proof, acted, .. } = outcome.unwrap_or_default();
         Ok(Sale {
             seq: document,
+            origin: record.origin,
             hash: record.hash,
             signature,
             accepted_ms: record.stamp.wall_ms,

@@ -295,6 +295,7 @@ impl Ledger for JournalLedger {
                 self.newest.sold(origin, seq, &invoice.trader_ref);
                 Ok(Acceptance::New(Box::new(Sale {
                     seq,
+                    origin: origin.to_owned(),
                     hash,
                     signature,
                     accepted_ms: stamp.wall_ms,

@@ -39,6 +39,7 @@ impl Reader {
         let OutcomeRead { proof, acted, .. } = outcome.unwrap_or_default();
         Ok(Sale {
             seq: entry.seq,
+            origin: record.origin,
             hash: record.hash,
             signature: record.signature.ok_or_else(|| {
                 LedgerError::Failed(format!("record {} is a sale without our signature", entry.seq))

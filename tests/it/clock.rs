@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Shop, eventually, on_both_wires, say_skipped};
+use crate::harness::{Shop, TIN, eventually, on_both_wires, say_skipped};
 use crate::kra::{Kra, Wire};
 use crate::sale::sale_with;
 
@@ -64,6 +64,68 @@ fn kras_clock_is_measured_and_nothing_is_sent_from_its_future(wire: Wire) {
     let well = status(&shop);
     assert!(well["alerts"].as_array().unwrap().iter().all(|alert| alert["code"] != "clock_skew"), "{well:#}");
     gateway.stop();
+}
+
+/// Now and so many seconds, as KRA writes times.
+fn in_nairobi(seconds: i64) -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let at = jiff::Timestamp::from_second(i64::try_from(now).unwrap() + 3 * 3600 + seconds).unwrap();
+    at.strftime("%Y%m%d%H%M%S").to_string()
+}
+
+/// The time that KRA was told of a sale.
+fn told(kra: &Kra, number: &str) -> String {
+    let invoices = kra.invoices(TIN);
+    let invoice = invoices.iter().find(|invoice| invoice["trdInvcNo"] == number).unwrap();
+    invoice["cfmDt"].as_str().unwrap_or_else(|| panic!("{invoice}")).to_owned()
+}
+
+/// Found by a reader: it was a line in the journal only. Each way in has its own clock.
+#[test]
+fn a_register_ahead_of_kra_is_told_until_its_clock_is_right() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let (till, other) = (shop.till(), gateway.till());
+    till.sell("S-1");
+    let ahead = in_nairobi(300);
+    till.post("/api/sales/", &sale_with("AHEAD", json!({ "cfmDt": ahead }))).expect(201);
+    let alert = wait_alert(&shop, "register_clock");
+    let fast = &alert["clock"]["fastRegisters"][0];
+    assert_eq!((&fast["trdInvcNo"], &fast["cfmDt"]), (&json!("AHEAD"), &json!(ahead)), "{alert:#}");
+    let told = told(&kra, "AHEAD");
+    assert!(told < ahead, "KRA was told {told}");
+    other.sell("ANOTHER");
+    wait_alert(&shop, "register_clock");
+    till.post("/api/sales/", &sale_with("RIGHT", json!({ "cfmDt": in_nairobi(-5) }))).expect(201);
+    eventually("it is over", || {
+        let status = status(&shop);
+        status["alerts"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|alert| alert["code"] != "register_clock")
+            .then_some(())
+    });
+}
+
+/// `delivery.cfm_dt`: a sale of an hour ago is told KRA with its own time, or with that of sending.
+#[test]
+fn kra_is_told_the_time_of_the_sale_or_of_sending() {
+    for (cfm_dt, of_sale) in [("sale", true), ("sending", false)] {
+        let kra = Kra::start(Wire::Json);
+        let shop = Shop::with(&kra).set("delivery.cfm_dt", &format!("\"{cfm_dt}\""));
+        let _gateway = shop.open_registered();
+        let till = shop.till();
+        let sold_at = in_nairobi(-3600);
+        till.post("/api/sales/", &sale_with("OLD", json!({ "cfmDt": sold_at }))).expect(201);
+        let told = told(&kra, "OLD");
+        if of_sale {
+            assert_eq!(told, sold_at);
+        } else {
+            assert!(told > in_nairobi(-60) && told <= in_nairobi(0), "{told}");
+        }
+    }
 }
 
 /// A library that gives a program another wall clock; nothing in the gateway itself can.

@@ -11,6 +11,8 @@ use crate::wire::{FrozenRequest, redact};
 pub struct Sale {
     /// Its running number.
     pub seq: Seq,
+    /// The port or socket that it came by.
+    pub origin: String,
     /// The hash of its record.
     pub hash: [u8; 32],
     /// Our signature over its content and acceptance time.
