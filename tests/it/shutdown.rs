@@ -1,13 +1,15 @@
 //! Told to stop, the gateway stops within ten seconds, whatever is under way, and forgets nothing.
 
-use std::process::{Command, Stdio};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::harness::{Shop, eventually, on_both_wires, say_skipped, within};
-use crate::kra::{INITIALISE, Kra, SAVE, Wire};
+use crate::kra::{INITIALISE, Kra, LOOK_UP, SAVE, Wire};
 use crate::sale::sale;
 
 /// How long a stop may take.
@@ -224,4 +226,56 @@ fn with_a_disk_that_does_not_answer() {
     till.wait_status("BEFORE", "signed");
     gateway.stop();
     shop.command(&["verify"]).expect(0);
+}
+
+/// Its number is on disk, and not a byte of it was sent: a clean stop says so, and nobody has to ask KRA about it.
+#[test]
+fn a_number_that_nothing_was_sent_under_is_freed() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra).set("log.level", "\"debug\"");
+    let mut gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    let mut slow_disk = match slow_disk(gateway.pid()) {
+        Some(slow_disk) => slow_disk,
+        None => return say_skipped("SKIPPED: strace is not there or may not look at others: no slow disk"),
+    };
+    let binds = || shop.journal().matches("drain action=bind").count();
+    let before = binds();
+    till.sell_offline("UNSENT");
+    within(LIMIT, "its number is being written down", || (binds() > before).then_some(()));
+    gateway.terminate();
+    assert_eq!(gateway.wait_end(LIMIT).code(), Some(0));
+    let _ = slow_disk.wait();
+    assert_eq!(kra.asked(SAVE), 1, "nothing was sent");
+
+    let looked_up = kra.asked(LOOK_UP);
+    let _gateway = shop.open();
+    assert_eq!(till.wait_status("UNSENT", "signed")["invcNo"], 2);
+    let shown = shop.command(&["queue", "show", "UNSENT"]);
+    assert!(shown.expect(0).out.contains("not sent: the gateway stopped"), "{shown:#?}");
+    assert_eq!(kra.asked(LOOK_UP), looked_up + 2, "both ends of the series, and no doubt");
+}
+
+/// Each flush of this process takes longer from now on; until it ends.
+fn slow_disk(pid: u32) -> Option<Child> {
+    let mut strace = Command::new("strace")
+        .args(["-f", "-q", "-e", "trace=fdatasync", "-e", "inject=fdatasync:delay_enter=1200000", "-p"])
+        .arg(pid.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .ok()?;
+    within(LIMIT, "strace looks at every thread, or ends", || {
+        if strace.try_wait().unwrap().is_some() {
+            return Some(false);
+        }
+        let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+        let traced = |task: PathBuf| {
+            let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+            !status.contains("TracerPid:\t0")
+        };
+        threads.map(|task| task.unwrap().path()).all(traced).then_some(true)
+    })
+    .then_some(strace)
 }
