@@ -195,6 +195,16 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         }
     }
 
+    /// What a posted sale has come to as far as the disk knows, for one whose acceptance takes longer than its register can
+    /// wait: the same sale as it stands, or that another has its number. `None`: nothing yet.
+    pub async fn so_far(&self, posted: &Posted) -> Option<Result<Sale, Refused>> {
+        let trader_ref = posted.draft.valid_trader_ref().filter(|_| posted.faults.is_empty())?;
+        let known = self.ledger.find(trader_ref.as_str()).await.ok()??;
+        let content = sha256(&posted.draft.canonical_bytes());
+        let own_time = posted.draft.confirmed_at.is_some();
+        Some(same_sale(known, content, own_time, self.rules.now().repeat_window).map(|taken| taken.sale))
+    }
+
     /// Everything that can be wrong with it, the limits included.
     fn check(&self, posted: Posted) -> Result<Invoice, Refused> {
         // Sales are taken as soon as it is known whose they are; KRA need not have answered.

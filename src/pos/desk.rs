@@ -128,6 +128,19 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         }
     }
 
+    /// The answer to a posted sale that takes longer than its register can wait; `None`: it is not on the disk yet.
+    pub(super) async fn so_far(&self, body: &[u8], origin: &str, prefix: &str) -> Option<Reply> {
+        let SaleRequest { draft, faults } = SaleRequest::parse(body, prefix).ok()?;
+        let reply = match self.taking.so_far(&Posted { draft, faults }).await? {
+            Ok(sale) => {
+                let position = self.position(&sale).await.ok()?;
+                Reply::accepted(self.state(&sale, prefix, position))
+            }
+            Err(refused) => self.refusal(refused, prefix).await.into(),
+        };
+        Some(reply.with_attention(self.open_refusals_of(origin)))
+    }
+
     async fn refusal(&self, refused: Refused, prefix: &str) -> Refusal {
         let unavailable = |why, retry_after| Refusal::Unavailable { why, retry_after };
         match refused {

@@ -11,7 +11,6 @@ use super::line_request::read;
 use super::refusal::{Refusal, Unavailable};
 use super::reply::Reply;
 use super::routes::Call;
-use super::sale_request::SaleRequest;
 use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
 use crate::serial::{Answer, Asked, Request};
 
@@ -80,12 +79,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Line
     /// The present state of a posted sale, if it is on the disk; otherwise "not now".
     async fn as_it_stands(&self, posted: Option<&[u8]>) -> Reply {
         let busy = Refusal::Unavailable { why: Unavailable::Busy, retry_after: SOON }.into();
-        let sale = posted.and_then(|body| SaleRequest::parse(body, "").ok());
-        let Some(trader_ref) = sale.and_then(|sale| sale.trader_ref()) else { return busy };
-        let call = Call::ShowSale { trader_ref: trader_ref.to_string(), wait: Duration::ZERO };
-        match timeout(LAST_LOOK, self.desk.reply(call, &self.origin, &self.prefix)).await {
-            Ok(Reply::SaleShown(sale)) => Reply::accepted(*sale),
-            _ => busy,
-        }
+        let Some(body) = posted else { return busy };
+        let look = timeout(LAST_LOOK, self.desk.so_far(body, &self.origin, &self.prefix)).await;
+        look.ok().flatten().unwrap_or(busy)
     }
 }

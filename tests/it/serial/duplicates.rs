@@ -4,13 +4,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{counted, numbers, open};
 use crate::harness::{Gateway, eventually, say_skipped};
 use crate::kra::{Kra, Wire};
 use crate::pty::{ENQ, SYN, frame};
-use crate::sale::{running_number, sale};
+use crate::sale::{running_number, sale, sale_with};
 
 fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -194,6 +194,29 @@ fn a_disk_that_stands_still_is_told_before_the_register_gives_up() {
     drop(held);
     let again = line.ask(6, 'S', &sale("STUCK-DISK").to_string());
     assert_eq!(again.expect(6, 's', 200)["repeat"], true);
+}
+
+/// The same, under a number that another sale has: that one's receipt is not for this one.
+#[test]
+fn a_disk_that_stands_still_gives_no_sale_the_receipt_of_another() {
+    let kra = Kra::start(Wire::Json);
+    let (shop, line) = super::on_one_line(&kra, "");
+    shop.change("sales.realtime_wait", "\"0s\"");
+    let gateway = shop.open_registered();
+    line.wait_ready();
+    line.ask(1, 'S', &sale("TAKEN").to_string());
+    let signed = line.ask(2, 'Q', r#"{"trdInvcNo":"TAKEN","wait":30}"#);
+    assert_eq!(signed.expect(2, 'q', 200)["status"], "signed");
+    let Some(held) = hold(&gateway, "fdatasync:delay_enter=14000000:when=1") else { return };
+    std::thread::scope(|scope| {
+        let till = gateway.till();
+        scope.spawn(move || till.post("/api/sales/?wait=0", &sale("HOLDS-THE-DISK")).expect(202));
+        sleep(ms(500));
+        let other = line.ask(3, 'S', &sale_with("TAKEN", json!({ "pmtTyCd": "02" })).to_string());
+        assert_eq!(other.expect(3, 'e', 409)["error"], "trdInvcNo_reused");
+        assert!(other.syns > 30, "{}", other.syns);
+    });
+    drop(held);
 }
 
 /// Rows of 1.9: a request that is lost or damaged, a reply that is lost or damaged, a cable pulled in the middle.
