@@ -6,7 +6,7 @@ use super::desk::{Desk, ledger_refusal};
 use super::event::EventTold;
 use super::refusal::Refusal;
 use super::reply::{Hello, News, Reply};
-use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
+use crate::gateway::ports::{Authority, Clock, EventLog, Happened, Ledger, Registry, StoreHealth};
 use crate::queue::Seq;
 
 /// Events of one answer.
@@ -37,7 +37,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         Ok(Reply::SaleShown(Box::new(self.shown(&sale, prefix).await?)))
     }
 
-    /// The next events; without `after`, none, and where they go on from.
+    /// The next events; without `after`, none, and where they go on from. A port with a prefix hears of the sales that have
+    /// it only.
     pub(super) async fn news(&self, after: Option<Seq>, prefix: &str) -> Result<Reply, Refusal> {
         let log = &self.taking.ledger;
         let began = Instant::now();
@@ -50,6 +51,10 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             let mut room = ROOM;
             let mut all = true;
             for event in &page.events {
+                if another_registers(&event.what, prefix) {
+                    news.next = event.id;
+                    continue;
+                }
                 let text = told.json(event);
                 // Alone it is left out rather than standing in the way of all others for ever.
                 if text.len() > room && news.events.is_empty() {
@@ -70,4 +75,10 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         }
         Ok(Reply::News(news))
     }
+}
+
+/// A sale whose number lacks this port's prefix. The register could not ask for it, and with its own prefix taken off, a
+/// sale of its own may read the same.
+fn another_registers(what: &Happened, prefix: &str) -> bool {
+    matches!(what, Happened::Sale(sale) if !sale.invoice.trader_ref.as_str().starts_with(prefix))
 }

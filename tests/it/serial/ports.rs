@@ -120,6 +120,33 @@ fn registers_that_all_count_from_one_have_a_prefix_each() {
     line_is_its_own(&lines[1], &shop);
 }
 
+/// With the prefix taken off, another register's sale would read like its own.
+#[test]
+fn a_register_with_a_prefix_hears_no_news_of_the_same_number_from_elsewhere() {
+    let kra = Kra::start(Wire::Json);
+    let (shop, line) = on_one_line(&kra, ", prefix = \"ONE-\"");
+    let gateway = shop.open_registered();
+    line.wait_ready();
+    for number in ["1", "2", "TWO-1"] {
+        gateway.till().post("/api/sales/?wait=30", &sale(number)).expect(201);
+    }
+    let own = line.ask(1, 'S', &sale("1").to_string()).expect(1, 's', 201).clone();
+    let (mut after, mut told) = (0, Vec::new());
+    for seq in 2.. {
+        let reply = line.ask(seq, 'N', &json!({ "after": after }).to_string());
+        let body = reply.expect(seq, 'n', 200);
+        let events = body["events"].as_array().unwrap();
+        if events.is_empty() {
+            break;
+        }
+        told.extend(events.iter().filter(|event| event["sale"].is_object()).cloned());
+        after = body["next"].as_u64().unwrap();
+    }
+    let told: Vec<_> = told.iter().map(|event| &event["sale"]).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["trdInvcNo"], &told[0]["receiptNo"]), (&json!("1"), &own["receiptNo"]));
+}
+
 fn line_is_its_own(line: &Line, shop: &Shop) {
     line.ask(9, 'S', &sale("2").to_string()).expect(9, 's', 201);
     assert!(numbers(shop).contains(&"TWO-2".to_owned()));
