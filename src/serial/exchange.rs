@@ -40,13 +40,18 @@ pub(super) enum Next {
 #[derive(Debug)]
 enum State {
     Free,
-    Work {
-        key: Key,
-        kind: u8,
-        syn_at: Duration,
-        /// The port was closed since: nobody waits, unless the same frame comes again.
-        abandoned: bool,
-    },
+    Work { key: Key, kind: u8, syn_at: Duration, waits: Waits },
+}
+
+/// Who is at the line's other end while there is work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waits {
+    /// Who sent the frame: is told SYN, and gets the reply.
+    Asker,
+    /// Who sent another frame since the port was closed: is told SYN, and sends it again.
+    Another,
+    /// Nobody that was heard since the port was closed.
+    Nobody,
 }
 
 /// The exchange of one port; it outlives the port's being closed.
@@ -65,13 +70,19 @@ impl Exchange {
     pub(super) fn on_frame(&mut self, frame: Frame, check: u32, now: Duration) -> Next {
         let key = Key { seq: frame.seq, check };
         match &mut self.state {
-            State::Work { key: working, syn_at, abandoned, .. } if *working == key => {
-                if std::mem::take(abandoned) {
+            State::Work { key: working, syn_at, waits, .. } => {
+                if *waits == Waits::Nobody {
                     *syn_at = now + FIRST_SYN;
                 }
-                Next::Busy
+                if *working == key {
+                    *waits = Waits::Asker;
+                    return Next::Busy;
+                }
+                if *waits == Waits::Nobody {
+                    *waits = Waits::Another;
+                }
+                Next::Overrun
             }
-            State::Work { .. } => Next::Overrun,
             State::Free => {
                 // A register that says HELLO knows nothing of what went before, and asks how things are now.
                 let hello = frame.kind == b'H';
@@ -82,7 +93,8 @@ impl Exchange {
                     return Next::Repeat(reply);
                 }
                 let reused = kept.is_some_and(|(known, _)| known.seq == key.seq);
-                self.state = State::Work { key, kind: frame.kind, syn_at: now + FIRST_SYN, abandoned: false };
+                self.state =
+                    State::Work { key, kind: frame.kind, syn_at: now + FIRST_SYN, waits: Waits::Asker };
                 Next::Work { frame, reused }
             }
         }
@@ -100,38 +112,39 @@ impl Exchange {
     pub(super) fn on_reply(&mut self, reply: &[u8]) -> bool {
         match std::mem::replace(&mut self.state, State::Free) {
             State::Free => false,
-            State::Work { key, kind, abandoned, .. } => {
+            State::Work { key, kind, waits, .. } => {
                 if kind != b'H' {
                     self.kept = Some((key, reply.to_vec()));
                 }
-                !abandoned
+                waits == Waits::Asker
             }
         }
     }
 
     /// The port was closed: what is being worked on goes on, and is told to nobody.
     pub(super) const fn on_closed(&mut self) {
-        if let State::Work { abandoned, .. } = &mut self.state {
-            *abandoned = true;
+        if let State::Work { waits, .. } = &mut self.state {
+            *waits = Waits::Nobody;
         }
     }
 
     /// When the next SYN is due.
     pub(super) const fn deadline(&self) -> Option<Duration> {
         match &self.state {
-            State::Work { syn_at, abandoned: false, .. } => Some(*syn_at),
-            State::Work { .. } | State::Free => None,
+            State::Free | State::Work { waits: Waits::Nobody, .. } => None,
+            State::Work { syn_at, .. } => Some(*syn_at),
         }
     }
 
     /// The time is `now`. True: SYN is to be sent.
     pub(super) fn elapsed(&mut self, now: Duration) -> bool {
         match &mut self.state {
-            State::Work { syn_at, abandoned: false, .. } if now >= *syn_at => {
+            State::Free | State::Work { waits: Waits::Nobody, .. } => false,
+            State::Work { syn_at, .. } if now >= *syn_at => {
                 *syn_at = now + NEXT_SYN;
                 true
             }
-            State::Work { .. } | State::Free => false,
+            State::Work { .. } => false,
         }
     }
 }
@@ -214,5 +227,22 @@ mod tests {
         assert_eq!(exchange.on_frame(frame(3, b'S'), 8, ms(5000)), Next::Busy);
         assert_eq!(exchange.deadline(), Some(ms(5180)));
         assert!(exchange.on_reply(b"late"));
+    }
+
+    /// A register that was restarted with its adapter says HELLO while its old sale is still being worked on: it is not to
+    /// think that nobody is there, and the old reply is not for it.
+    #[test]
+    fn who_asks_something_else_after_the_port_was_closed_is_told_that_there_is_work() {
+        let mut exchange = Exchange::new();
+        exchange.on_frame(frame(2, b'S'), 7, ms(0));
+        exchange.on_closed();
+        assert_eq!(exchange.on_frame(frame(0, b'H'), 9, ms(1000)), Next::Overrun);
+        assert_eq!(exchange.deadline(), Some(ms(1180)));
+        assert!(exchange.elapsed(ms(1180)));
+        // Asked again, the first answer is not put off for that.
+        assert_eq!(exchange.on_frame(frame(0, b'H'), 9, ms(1400)), Next::Overrun);
+        assert!(exchange.elapsed(ms(1430)));
+        assert!(!exchange.on_reply(b"old"));
+        assert_eq!(exchange.on_frame(frame(0, b'H'), 9, ms(1500)), work(0, b'H', false));
     }
 }
