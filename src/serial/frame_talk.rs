@@ -16,16 +16,32 @@ use crate::status::{LineEvent, SerialPort};
 pub(super) struct FrameTalk {
     receiver: Receiver,
     exchange: Exchange,
-    /// A person's word is being answered.
-    typed: bool,
+    typing: Typing,
     /// The line has seven data bits.
     seven_bit: bool,
     port: Arc<SerialPort>,
 }
 
+/// What a person typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Typing {
+    /// A word is being answered.
+    Answered,
+    /// The port was closed since: nobody waits for the answer.
+    Left,
+    /// Nothing.
+    Nothing,
+}
+
 impl FrameTalk {
     pub(super) const fn new(baud: u32, seven_bit: bool, port: Arc<SerialPort>) -> Self {
-        Self { receiver: Receiver::new(baud), exchange: Exchange::new(), typed: false, seven_bit, port }
+        Self {
+            receiver: Receiver::new(baud),
+            exchange: Exchange::new(),
+            typing: Typing::Nothing,
+            seven_bit,
+            port,
+        }
     }
 
     pub(super) fn on_byte(
@@ -43,9 +59,10 @@ impl FrameTalk {
             Heard::Frame(frame, check) => self.on_frame(frame, check, now, standing),
             Heard::Word(word) => {
                 // A person can ask again.
-                if self.is_busy() || std::mem::replace(&mut self.typed, true) {
+                if self.is_busy() || self.typing != Typing::Nothing {
                     return None;
                 }
+                self.typing = Typing::Answered;
                 let stopping = standing().stopping;
                 Some(Deed::Ask(Request { asked: Asked::Word(word), data: Vec::new(), stopping }))
             }
@@ -93,8 +110,8 @@ impl FrameTalk {
 
     pub(super) fn on_answer(&mut self, answer: Answer, typed: bool) -> Option<Deed> {
         if typed {
-            self.typed = false;
-            return Some(Deed::Say(answer.body));
+            let typing = std::mem::replace(&mut self.typing, Typing::Nothing);
+            return (typing == Typing::Answered).then_some(Deed::Say(answer.body));
         }
         let (seq, kind) = self.exchange.working()?;
         let reply = self.reply(answer, seq, kind);
@@ -116,6 +133,9 @@ impl FrameTalk {
     pub(super) fn on_closed(&mut self) {
         self.receiver.reset();
         self.exchange.on_closed();
+        if self.typing == Typing::Answered {
+            self.typing = Typing::Left;
+        }
     }
 
     pub(super) fn due(&mut self, now: Duration) -> Option<Deed> {

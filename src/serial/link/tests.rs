@@ -248,6 +248,21 @@ async fn words_are_answered_with_text_and_not_in_the_midst_of_work() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_word_typed_on_a_cable_that_is_gone_is_not_answered_on_the_next() {
+    let mut register = Register::new(Protocol::Frame);
+    register.works_for(ms(1000));
+    register.send("status\n").await;
+    sleep(ms(200)).await;
+    register.unplug();
+    sleep(ms(500)).await;
+    register.plug_in();
+    assert_eq!(register.hears(ms(2000)).await, b"");
+    register.works_for(ms(0));
+    register.send("status\n").await;
+    assert_eq!(register.hears(ms(200)).await, b"{\"st\":201,\"count\":2,\"bytes\":0}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_line_that_takes_nothing_stops_nothing() {
     let mut register = Register::new(Protocol::Frame);
     register.unplug();
