@@ -121,7 +121,8 @@ impl LineReceiver {
         }
         let dropped = self.state == State::Line;
         self.collected = Vec::new();
-        self.state = State::Start { quiet: now >= self.last + QUIET };
+        // What still comes of a line that was dropped is no line of its own.
+        self.state = if now >= self.last + QUIET { State::Start { quiet: true } } else { State::Foreign };
         dropped
     }
 }
@@ -302,6 +303,21 @@ mod tests {
         assert_eq!((port.silence(ms(59_900)), port.silence(ms(200))), (0, 1));
         assert_eq!(port.send("{}\n"), [json("{}")]);
         assert_eq!(port.receiver.collected.capacity(), 0);
+    }
+
+    #[test]
+    fn the_rest_of_a_line_that_took_too_long_is_no_line() {
+        let mut port = Port::new();
+        port.send("{\"op\":\"sale\",\"data\":");
+        let mut dropped = 0;
+        // A piece now and then, and no silence where the minute is over.
+        for _ in 0..1201 {
+            dropped += port.silence(ms(50));
+            assert_eq!(port.send(" "), []);
+        }
+        assert_eq!(dropped, 1);
+        assert_eq!(port.send("{\"trdInvcNo\":\"1\"}}\n"), []);
+        assert_eq!(port.send("{}\n"), [json("{}")]);
     }
 
     #[test]
