@@ -151,14 +151,15 @@ static enum heard hear(struct etims_register *reg, unsigned char seq, unsigned l
     return HEARD_AGAIN;
 }
 
-/* After the last try: is anybody there? */
+/* After the last try: is anybody there? Noise that never ends is no answer. */
 static int is_there(const struct etims_line *line)
 {
     static const unsigned char enquiry = ENQ;
+    unsigned long began = line->now_ms(line->user);
     unsigned char byte;
     if (line->send(line->user, &enquiry, 1))
         return 0;
-    while (line->take(line->user, &byte, IDLE_MS) == 1)
+    while (line->now_ms(line->user) - began < IDLE_MS && line->take(line->user, &byte, IDLE_MS) == 1)
         if (byte == ACK || byte == SYN || byte == CAN)
             return 1;
     return 0;

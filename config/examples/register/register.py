@@ -86,8 +86,8 @@ class Register:
         end = time.monotonic() + EXCHANGE
         for pause in PAUSES:
             time.sleep(pause)
-            self._send(request)
             try:
+                self._send(request)
                 return self._reply(seq, end)
             except _Again:
                 if time.monotonic() > end:
@@ -95,15 +95,23 @@ class Register:
         raise InDoubt() if self._is_there() else NoGateway()
 
     def _send(self, data):
-        while data:
-            data = data[os.write(self.fd, data):]
+        try:
+            while data:
+                data = data[os.write(self.fd, data):]
+        except OSError:
+            raise _Again() from None  # the adapter is gone
 
     def _byte(self, wait):
         """The next byte, or None."""
         if not self._in:
             if not select.select([self.fd], [], [], wait)[0]:
                 return None
-            self._in += os.read(self.fd, 4096)
+            try:
+                self._in += os.read(self.fd, 4096)
+            except OSError:
+                pass
+            if not self._in:
+                raise _Again()  # the adapter is gone
         return self._in.pop(0)
 
     def _inside(self):
@@ -140,10 +148,15 @@ class Register:
         raise _Again()
 
     def _is_there(self):
-        self._send(bytes([ENQ]))
-        while (byte := self._byte(IDLE)) is not None:
-            if byte in (ACK, SYN, CAN):
-                return True
+        """Noise that never ends is no answer."""
+        end = time.monotonic() + IDLE
+        try:
+            self._send(bytes([ENQ]))
+            while time.monotonic() < end and (byte := self._byte(IDLE)) is not None:
+                if byte in (ACK, SYN, CAN):
+                    return True
+        except _Again:
+            pass
         return False
 
 

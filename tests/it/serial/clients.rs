@@ -6,12 +6,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::{numbers, open};
-use crate::harness::{Shop, run, say_skipped};
+use crate::harness::{PATIENCE, Shop, run, say_skipped};
 use crate::kra::{Kra, Wire};
 use crate::pty::{Line, NAK};
 use crate::sale::sale;
@@ -245,5 +245,46 @@ fn the_reference_clients_wait_for_a_gateway_and_say_when_there_is_none() {
         assert_eq!(numbers(&shop), ["AWAY-1"]);
         let (said, content) = alone;
         assert!(!content && said.len() == 1 && said[0].starts_with("! no gateway"), "{command:?}: {said:?}");
+    }
+}
+
+/// A line whose other end makes noise and never stops, and an adapter that is pulled: each is told, and nobody waits for ever.
+#[test]
+fn the_reference_clients_come_to_an_end_whatever_the_line_does() {
+    for client in CLIENTS {
+        let shop = Shop::bare();
+        let Some(command) = client(&shop) else { continue };
+        for noise in [true, false] {
+            let mut far = Line::plugged(&shop, "far-end");
+            let child = start(&command, far.name(), &[]);
+            // The first request, HELLO, is on its way.
+            let heard = far.listen(PATIENCE, |heard| !heard.is_empty());
+            assert!(!heard.is_empty(), "{command:?}");
+            let began = Instant::now();
+            let over = AtomicBool::new(false);
+            let (said, good) = thread::scope(|scope| {
+                if noise {
+                    let (far, over) = (&far, &over);
+                    scope.spawn(move || {
+                        // Frames that never end, and what their tail is made of.
+                        while !over.load(Ordering::Relaxed) {
+                            far.read();
+                            far.send(b"\x1E0000zz\xFF");
+                            thread::sleep(Duration::from_millis(20));
+                        }
+                    });
+                } else {
+                    far.unplug();
+                }
+                let answers = answers(child);
+                over.store(true, Ordering::Relaxed);
+                answers
+            });
+            assert!(
+                !good && said.len() == 1 && said[0].starts_with("! no gateway"),
+                "{command:?}, noise {noise}: {said:?}"
+            );
+            assert!(began.elapsed() < Duration::from_secs(25), "{command:?}: {:?}", began.elapsed());
+        }
     }
 }
