@@ -81,6 +81,8 @@ impl Carried {
             attempts: self.attempts,
             unsure_sends: self.unsure_sends,
             outcome: self.outcome.map(|part| part.inside(carry)),
+            // What is taken along is unfinished.
+            printed: None,
         }
     }
 

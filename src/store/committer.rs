@@ -24,7 +24,7 @@ use crate::store::options::{Committed, Options};
 use crate::store::record::{Kind, Located, NewRecord, encode_record, encoded_bound, sha256};
 use crate::store::reindex::reopen_index;
 use crate::store::room::needed_by;
-use crate::store::rules::{check_form, judge_step};
+use crate::store::rules::{check_form, judge_step, may_print};
 use crate::store::shared::Shared;
 use crate::store::spares::give_up_reserve;
 use crate::store::standing::{Base, Checkpoint, Standing};
@@ -338,6 +338,14 @@ impl Committer {
                 steps.push(Step::default());
                 continue;
             };
+            if let Effect::Printed { key, again, .. } = &record.effect {
+                let known = self.finished(changes, key)?;
+                if let Err(what) = may_print(known.as_ref(), document, *again) {
+                    return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what }));
+                }
+                steps.push(Step { used: None, known });
+                continue;
+            }
             let earlier = touched.iter().rev().find(|(seq, ..)| *seq == document).copied();
             let mut known = None;
             let (finished, bound) = if let Some((_, finished, bound)) = earlier {
@@ -386,6 +394,14 @@ impl Committer {
         let room = self.shared.room();
         let more = changes.map_or(0, Changes::newly_needed).saturating_add(needed_by(length_u64(bytes)));
         Ok((!room.takes(more)).then_some(Considered::Refused(CommitError::DiskLow { room })))
+    }
+
+    /// A document that may be finished, by its key.
+    fn finished(&self, changes: Option<&Changes>, key: &str) -> Result<Option<Entry>, ReadError> {
+        match changes.and_then(|changes| changes.by_key(key)) {
+            Some(entry) => Ok(Some(entry.clone())),
+            None => self.shared.find(key),
+        }
     }
 
     fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, ReadError> {

@@ -43,6 +43,15 @@ pub enum Effect {
         /// What becomes of its number.
         binding: Binding,
     },
+    /// The original of a signed document's receipt was printed.
+    Printed {
+        /// The document.
+        document: Seq,
+        /// The register's own number for it: a finished document is found by it.
+        key: String,
+        /// Once more, because the paper jammed.
+        again: bool,
+    },
     /// Where the number series goes on, and what it goes on from.
     Series {
         /// The next number.
@@ -179,6 +188,12 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
             out.put_u8(4);
             encode_series(out, *next, last.as_ref());
         }
+        Effect::Printed { document, key, again } => {
+            out.put_u8(8);
+            out.put_u64(*document);
+            out.put_short(key.as_bytes());
+            out.put_u8(u8::from(*again));
+        }
         Effect::Hardware => out.put_u8(16),
         Effect::Alerts => out.put_u8(17),
         Effect::Carried(carried) => {
@@ -227,6 +242,7 @@ pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
             part: Part::take(take)?,
         },
         7 => Effect::Retired(Box::new(Retired::take(take)?)),
+        8 => Effect::Printed { document: take.u64()?, key: take.text()?, again: take.flag()? },
         _ => return Err(Malformed("an unknown effect")),
     })
 }

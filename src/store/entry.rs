@@ -8,6 +8,8 @@ use crate::store::record::{Located, Malformed, SaleHeader, Stamp};
 const TRIED: u8 = 1;
 const BOUND: u8 = 2;
 const OUTCOME: u8 = 4;
+const PRINTED: u8 = 8;
+const PRINTED_AGAIN: u8 = 16;
 
 /// A document as the index knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,17 @@ pub struct Entry {
     pub unsure_sends: u32,
     /// Where the latest record about its standing is.
     pub outcome: Option<Located>,
+    /// The print of its receipt's original.
+    pub printed: Option<Printed>,
+}
+
+/// That the original of a receipt was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Printed {
+    /// Once more, after the paper jammed.
+    pub again: bool,
+    /// The record that says so.
+    pub at: Located,
 }
 
 /// A number, and where the record is that tied it to a document.
@@ -54,6 +67,7 @@ pub(crate) struct Row {
     pub(crate) attempts: u32,
     pub(crate) unsure_sends: u32,
     pub(crate) outcome: Option<Located>,
+    pub(crate) printed: Option<Printed>,
 }
 
 /// A document's values in the trees.
@@ -98,7 +112,13 @@ impl Entry {
         put_located(out, self.at);
         out.put_u8(status_code(self.status));
         let tried = self.attempts > 0 || self.unsure_sends > 0;
-        let holds = [(tried, TRIED), (self.bound.is_some(), BOUND), (self.outcome.is_some(), OUTCOME)];
+        let holds = [
+            (tried, TRIED),
+            (self.bound.is_some(), BOUND),
+            (self.outcome.is_some(), OUTCOME),
+            (self.printed.is_some(), PRINTED),
+            (self.printed.is_some_and(|printed| printed.again), PRINTED_AGAIN),
+        ];
         out.put_u8(holds.into_iter().filter(|(holds, _)| *holds).map(|(_, flag)| flag).sum());
         if tried {
             out.put_u32(self.attempts);
@@ -110,6 +130,9 @@ impl Entry {
         }
         if let Some(outcome) = self.outcome {
             put_located(out, outcome);
+        }
+        if let Some(printed) = self.printed {
+            put_located(out, printed.at);
         }
     }
 
@@ -123,6 +146,7 @@ impl Entry {
             attempts: self.attempts,
             unsure_sends: self.unsure_sends,
             outcome: self.outcome,
+            printed: self.printed,
         }
     }
 }
@@ -130,9 +154,9 @@ impl Entry {
 impl Row {
     /// With what its sale's record says.
     pub(crate) fn with(self, sale: SaleHeader) -> Entry {
-        let Self { seq, at, status, bound, attempts, unsure_sends, outcome } = self;
+        let Self { seq, at, status, bound, attempts, unsure_sends, outcome, printed } = self;
         let SaleHeader { key, content, accepted } = sale;
-        Entry { seq, key, content, status, accepted, at, bound, attempts, unsure_sends, outcome }
+        Entry { seq, key, content, status, accepted, at, bound, attempts, unsure_sends, outcome, printed }
     }
 
     /// The segments whose bytes are needed while it is unfinished.
@@ -162,7 +186,8 @@ pub(crate) fn keyed(value: &[u8]) -> Result<Keyed, Malformed> {
 fn take_row(seq: Seq, mut take: Take<'_>) -> Result<Row, Malformed> {
     let at = take_located(&mut take)?;
     let status = status_from(take.u8()?)?;
-    let mut row = Row { seq, at, status, bound: None, attempts: 0, unsure_sends: 0, outcome: None };
+    let mut row =
+        Row { seq, at, status, bound: None, attempts: 0, unsure_sends: 0, outcome: None, printed: None };
     let holds = take.u8()?;
     if holds & TRIED != 0 {
         row.attempts = take.u32()?;
@@ -173,6 +198,9 @@ fn take_row(seq: Seq, mut take: Take<'_>) -> Result<Row, Malformed> {
     }
     if holds & OUTCOME != 0 {
         row.outcome = Some(take_located(&mut take)?);
+    }
+    if holds & PRINTED != 0 {
+        row.printed = Some(Printed { again: holds & PRINTED_AGAIN != 0, at: take_located(&mut take)? });
     }
     take.end()?;
     Ok(row)
@@ -206,6 +234,7 @@ mod tests {
             attempts: 2,
             unsure_sends: 1,
             outcome: Some(at),
+            printed: None,
         }
     }
 
@@ -217,8 +246,15 @@ mod tests {
             assert_eq!(open_row(41, &rows.open.unwrap()).unwrap(), entry.row());
             assert_eq!(keyed(&rows.key).unwrap(), Keyed::Open(41));
         }
-        for status in [Status::Signed, Status::Settled, Status::NotFiscal] {
-            let entry = Entry { bound: None, ..entry(status) };
+        let printed = |again| Some(Printed { again, at: entry(Status::Signed).at });
+        for (status, printed) in [
+            (Status::Signed, None),
+            (Status::Signed, printed(false)),
+            (Status::Signed, printed(true)),
+            (Status::Settled, None),
+            (Status::NotFiscal, None),
+        ] {
+            let entry = Entry { bound: None, printed, ..entry(status) };
             let rows = entry.rows();
             assert_eq!(rows.open, None);
             assert_eq!(keyed(&rows.key).unwrap(), Keyed::Finished(entry.row()));

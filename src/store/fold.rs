@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::queue::{Seq, Status};
 use crate::store::effect::{Binding, Effect};
-use crate::store::entry::{Bound, Entry, Row, seq_key};
+use crate::store::entry::{Bound, Entry, Printed, Row, seq_key};
 use crate::store::group::Sums;
 use crate::store::options::Counts;
 use crate::store::record::{Kind, Located, Stamp};
@@ -23,7 +23,9 @@ pub(crate) struct Placed<'a> {
 /// The existing document that an effect is about.
 pub(crate) fn subject(effect: &Effect) -> Option<Seq> {
     match effect {
-        Effect::Bound { document, .. } | Effect::Moved { document, .. } => Some(*document),
+        Effect::Bound { document, .. }
+        | Effect::Moved { document, .. }
+        | Effect::Printed { document, .. } => Some(*document),
         Effect::Carried(carried) => Some(carried.document),
         Effect::None
         | Effect::Document { .. }
@@ -56,9 +58,13 @@ pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
             attempts: 0,
             unsure_sends: 0,
             outcome: None,
+            printed: None,
         }),
         Effect::Bound { number, .. } => {
             Some(Entry { bound: Some(Bound { number: *number, at: placed.at }), ..old?.clone() })
+        }
+        Effect::Printed { again, .. } => {
+            Some(Entry { printed: Some(Printed { again: *again, at: placed.at }), ..old?.clone() })
         }
         Effect::Moved { status, attempts, unsure_sends, binding, .. } => {
             let mut entry = old?.clone();

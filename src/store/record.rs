@@ -339,6 +339,11 @@ mod tests {
             ("[ -~]{1,50}", any::<[u8; 32]>(), any::<bool>())
                 .prop_map(|(key, content, queued)| Effect::Document { key, content, queued }),
             (any::<u64>(), any::<u64>()).prop_map(|(document, number)| Effect::Bound { document, number }),
+            (any::<u64>(), "[ -~]{1,50}", any::<bool>()).prop_map(|(document, key, again)| Effect::Printed {
+                document,
+                key,
+                again
+            }),
             (any::<u64>(), any::<u32>(), any::<u32>(), binding).prop_map(
                 |(document, attempts, unsure_sends, binding)| Effect::Moved {
                     document,

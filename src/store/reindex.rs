@@ -216,6 +216,14 @@ pub(crate) fn leaving(index: &Index, retired: &Retired) -> Result<Changes, Index
     Ok(Changes::of_retired(leaving))
 }
 
+/// The row of an effect's document: a receipt is printed of a finished one, which is found by its key.
+fn found(index: &Index, document: Seq, effect: &Effect) -> Result<Option<Row>, IndexError> {
+    match effect {
+        Effect::Printed { key, .. } => Ok(index.find(key)?.filter(|row| row.seq == document)),
+        _ => index.row(document),
+    }
+}
+
 /// What one record does, over the changes so far and over the index.
 pub(crate) fn fold_light<E: From<IndexError>>(
     index: &Index,
@@ -229,7 +237,7 @@ pub(crate) fn fold_light<E: From<IndexError>>(
     if let Some(document) = subject(&light.effect) {
         before = match changes.entry(document) {
             Some(entry) => Some(entry.clone()),
-            None => match index.row(document)?.map(complete).transpose() {
+            None => match found(index, document, &light.effect)?.map(complete).transpose() {
                 // What is taken along whole does not depend on what was there, which may have gone with its segment.
                 Err(_) if matches!(light.effect, Effect::Carried(_)) => None,
                 other => other?,

@@ -1,6 +1,8 @@
 //! What a commit must be like, and what may follow on what: pure.
 
+use crate::queue::{Seq, Status};
 use crate::store::effect::{Binding, Effect};
+use crate::store::entry::Entry;
 use crate::store::error::CommitError;
 use crate::store::record::{KEY_MAX, Kind, NewRecord, ORIGIN_MAX};
 
@@ -28,7 +30,7 @@ pub(crate) fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
             return invalid("a sale is not signed");
         }
         let (key, sign) = match &record.effect {
-            Effect::Document { key, .. } => (key.len(), 0),
+            Effect::Document { key, .. } | Effect::Printed { key, .. } => (key.len(), 0),
             Effect::Moved { binding: Binding::Used { sign }, .. } => (1, sign.len()),
             Effect::Series { last: Some(last), .. } => (1, last.sign.len()),
             _ => (1, 0),
@@ -69,6 +71,7 @@ pub(crate) fn judge_step(
         | Effect::Alerts
         | Effect::Document { .. }
         | Effect::Hardware
+        | Effect::Printed { .. }
         | Effect::Series { .. }
         | Effect::Carried(_)
         | Effect::Kept { .. }
@@ -76,10 +79,20 @@ pub(crate) fn judge_step(
     }
 }
 
+/// Whether the original of this document's receipt may be printed now: once, and once again where the paper jammed.
+pub(crate) fn may_print(known: Option<&Entry>, document: Seq, again: bool) -> Result<(), &'static str> {
+    let Some(entry) = known.filter(|entry| entry.seq == document) else { return Err("is unknown") };
+    match entry.printed {
+        _ if entry.status != Status::Signed => Err("has no receipt of KRA's"),
+        None if !again => Ok(()),
+        Some(printed) if again && !printed.again => Ok(()),
+        _ => Err("was printed before"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::Status;
 
     fn check(
         effect: &Effect,

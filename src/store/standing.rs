@@ -73,6 +73,7 @@ impl Standing {
             | Effect::Hardware
             | Effect::Bound { .. }
             | Effect::Moved { .. }
+            | Effect::Printed { .. }
             | Effect::Carried(_) => {}
         }
     }

@@ -130,6 +130,9 @@ fn effect(effect: &Effect, used: Option<u64>) -> Option<Value> {
     Some(match effect {
         // What the content says is all there is to it.
         Effect::Alerts | Effect::None => return None,
+        Effect::Printed { document, key, again } => {
+            json!({ "printed": key, "document": document, "again": again })
+        }
         Effect::Hardware => json!({ "hardware": "from here on, what the content names" }),
         Effect::Document { key, content, queued } => {
             json!({ "accepted": key, "requestHash": HEXLOWER.encode(content), "forKra": queued })

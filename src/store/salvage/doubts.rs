@@ -79,6 +79,7 @@ mod tests {
             attempts: 0,
             unsure_sends: 0,
             outcome: None,
+            printed: None,
         };
         Open { entry, touched, next, taken: false }
     }

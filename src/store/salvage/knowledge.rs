@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::queue::Seq;
+use crate::queue::{Seq, Status};
 use crate::store::effect::{Binding, Effect, LastAccepted, SeriesState};
 use crate::store::entry::Entry;
 use crate::store::fold::subject;
@@ -30,6 +30,8 @@ pub(super) struct Knowledge {
     pub(super) lost: Vec<Seq>,
     /// Documents that are not finished.
     pub(super) open: BTreeMap<Seq, Open>,
+    /// Documents that KRA signed: their receipts may have been printed later.
+    pub(super) signed: BTreeMap<Seq, Entry>,
     /// How documents whose own record is lost stood last, by other records.
     pub(super) orphans: BTreeMap<Seq, String>,
     /// Numbers that KRA accepted, ours and foreign ones, with its signature.
@@ -97,6 +99,9 @@ impl Knowledge {
         }
         if entry.status.is_finished() {
             self.open.remove(&entry.seq);
+            if entry.status == Status::Signed {
+                self.signed.insert(entry.seq, entry.clone());
+            }
         } else {
             let open = Open { entry: entry.clone(), touched: by, next: self.series.next, taken: false };
             self.open.insert(entry.seq, open);

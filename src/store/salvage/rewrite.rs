@@ -244,10 +244,11 @@ impl Rewriter<'_> {
         if !self.journal.broken {
             self.done.old_head = self.journal.head;
         }
-        let open = &self.done.known.open;
+        let Knowledge { open, signed, .. } = &self.done.known;
         let before = subject(&record.effect).and_then(|document| {
             let changed = self.journal.entry(document);
-            changed.or_else(|| open.get(&document).map(|open| &open.entry)).cloned()
+            let known = open.get(&document).map(|open| &open.entry).or_else(|| signed.get(&document));
+            changed.or(known).cloned()
         });
         let placed = Placed { seq, kind: record.kind, stamp: record.stamp, at, effect: &record.effect };
         if let Some(entry) = after(before.as_ref(), placed) {

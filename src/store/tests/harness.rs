@@ -15,7 +15,7 @@ use crate::store::recovery::open_on;
 use crate::store::spares::Spares;
 use crate::store::{
     Binding, Bound, CommitError, Committed, Effect, Entry, Kind, LastAccepted, NewRecord, OpenError,
-    OpenReport, Options, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
+    OpenReport, Options, Printed, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
 };
 
 pub(in crate::store) const DEADLINE: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ pub(in crate::store) fn open(dir: &Path) -> (Store, OpenReport) {
     try_open(dir).unwrap()
 }
 
-fn record(kind: Kind, effect: Effect, body: Vec<u8>) -> NewRecord {
+pub(in crate::store) fn record(kind: Kind, effect: Effect, body: Vec<u8>) -> NewRecord {
     NewRecord { kind, stamp: clock(), origin: "test".into(), effect, body, signature: None }
 }
 
@@ -169,6 +169,7 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                     attempts: 0,
                     unsure_sends: 0,
                     outcome: None,
+                    printed: None,
                     ..entry
                 };
                 documents.insert(record.seq, begun);
@@ -216,6 +217,12 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                         let last = LastAccepted { number, sign: sign.clone(), document: Some(*document) };
                         series = SeriesState { next: number + 1, last: Some(last) };
                     }
+                }
+            }
+            Effect::Printed { document, again, .. } => {
+                if let Some(entry) = documents.get_mut(document) {
+                    let at = store.find(&entry.key).unwrap().unwrap().printed.map(|printed| printed.at);
+                    entry.printed = at.map(|at| Printed { again: *again, at });
                 }
             }
             Effect::Series { next, last } => series = SeriesState { next: *next, last: last.clone() },

@@ -12,4 +12,5 @@ mod old_age;
 mod old_age_model;
 mod old_damage;
 mod power_cut;
+mod prints;
 mod retain;
