@@ -11,9 +11,9 @@ use super::story::DocumentMessage;
 use crate::gateway::ports::{
     ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, Sale, StoreHealth, Stories,
 };
-use crate::gateway::{Operator, Registrar, Watch};
+use crate::gateway::{Operator, Printer, Registrar, Watch};
 use crate::http::{Answer, Request};
-use crate::pos::{Refusal, Reply};
+use crate::pos::{Refusal, Reply, printed, technicians_order};
 use crate::status::{alerts, degraded};
 
 /// Documents of one page.
@@ -35,6 +35,8 @@ pub struct AdminDesk<L, A, C> {
     pub exchanges: Arc<dyn ApiLog>,
     /// Takes commands about the queue to the drain.
     pub operator: Operator,
+    /// Prints receipts.
+    pub printer: Arc<Printer<L>>,
 }
 
 impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
@@ -50,6 +52,7 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
             (&Method::POST, ["queue", word @ ("park" | "retry" | "settle")]) => {
                 self.order_about(word, &request).await
             }
+            (&Method::GET, ["receipt", id]) => self.receipt(id, &request).await,
             (&Method::GET, ["series"]) => self.series().await,
             (&Method::POST, ["series", "adopt"]) => self.wide_order(true, &request).await,
             (&Method::POST, ["device", "init"]) => self.init_device(&request.body).await,
@@ -118,6 +121,30 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
         meant.sort_by_key(|sale| sale.seq);
         meant.dedup_by_key(|sale| sale.seq);
         Ok(meant)
+    }
+
+    /// A receipt as a serial line carries it: a copy, unless the original is asked for and may be had.
+    async fn receipt(&self, id: &str, request: &Request) -> Answer {
+        let order = match technicians_order(request) {
+            Ok(order) => order,
+            Err(refusal) => return refused(refusal),
+        };
+        let sales = match self.meant(id).await {
+            Ok(sales) => sales,
+            Err(error) => return unreadable(&error),
+        };
+        let sale = match sales.as_slice() {
+            [] => return refused(Refusal::NotFound { what: "sale" }),
+            [sale] => sale.invoice.trader_ref.as_str(),
+            more => return Answer::refusal(StatusCode::CONFLICT, "ambiguous", &which_of(id, more)),
+        };
+        let reply = printed(self.printer.print(sale, sale, order).await).unwrap_or_else(Reply::from);
+        let status = StatusCode::from_u16(reply.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Answer::bytes(
+            status,
+            hyper::header::HeaderValue::from_static("application/json"),
+            reply.serial_body(),
+        )
     }
 
     async fn by_number(&self, seq: u64) -> Result<Option<Sale>, LedgerError> {

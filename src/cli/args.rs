@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::exit_code::Exit;
 use crate::fiscal::Day;
@@ -72,6 +72,11 @@ pub enum Command {
     /// Without a path, or with a directory: asks the running daemon, or reads the store of a stopped one; writes nothing.
     /// With a file: checks that export alone, on any machine. Exit code 1 and the first bad record's number on damage.
     Verify(VerifyArgs),
+    /// Print the receipt of a sale: a copy, or the original where it may be had
+    ///
+    /// The original may be had once, and once more within 15 minutes of that, where the paper jammed. A sale that KRA has not
+    /// signed has a slip that says so.
+    Receipt(ReceiptArgs),
     /// Read out of a damaged store what can be read, into a new one
     ///
     /// DIR, the damaged store's directory (state_dir), is only read. The new store has the same device and keys, and every
@@ -407,6 +412,35 @@ pub struct VerifyArgs {
     /// How results are printed.
     #[command(flatten)]
     pub output: Output,
+}
+
+/// Options of `receipt`.
+#[derive(Args, Clone, Debug)]
+pub struct ReceiptArgs {
+    /// The register's own number of the sale (trdInvcNo), or its running number; where one may mean either, seq:NUMBER or
+    /// trd:NUMBER says which
+    #[arg(value_name = "TRDINVCNO", value_parser = NonEmptyStringValueParser::new())]
+    pub id: String,
+    /// The original, not a copy
+    #[arg(long)]
+    pub original: bool,
+    /// For what kind of printer
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: ReceiptFormat,
+    /// Characters on a line
+    #[arg(long, default_value = "42", value_name = "CHARACTERS", value_parser = value_parser!(u64).range(32..=250))]
+    pub width: u64,
+}
+
+/// For what kind of printer a receipt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReceiptFormat {
+    /// Orders for a printer that speaks ESC/POS
+    Escpos,
+    /// The facts
+    Json,
+    /// Lines
+    Text,
 }
 
 /// Options of `salvage`.

@@ -5,8 +5,8 @@ use std::io;
 use super::{
     Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, SeriesCommand, StoreCommand,
     check_config, demo, device_adopt, device_init, device_moved, export, parse, queue_list, queue_park,
-    queue_retry, queue_settle, queue_show, run, run_salvage, run_simulator, run_verify, salvage_index,
-    series_adopt, series_show, show_log, status, store_init,
+    queue_retry, queue_settle, queue_show, receipt, run, run_salvage, run_simulator, run_verify,
+    salvage_index, series_adopt, series_show, show_log, status, store_init,
 };
 use crate::config::process_environment;
 
@@ -36,6 +36,7 @@ pub fn dispatch() -> Exit {
         Command::Queue(QueueCommand::Settle(arguments)) => queue_settle(config, &arguments),
         Command::Series(SeriesCommand::Adopt(arguments)) => series_adopt(config, &arguments),
         Command::Series(SeriesCommand::Show(output)) => series_show(config, output),
+        Command::Receipt(arguments) => receipt(config, &arguments),
         Command::Run => run(config),
         Command::Salvage(arguments) => run_salvage(&arguments),
         Command::SalvageIndex(arguments) => salvage_index(&arguments),

@@ -13,6 +13,7 @@ mod export;
 mod log;
 mod queue;
 mod queue_order;
+mod receipt;
 mod run;
 mod salvage;
 mod series;
@@ -25,8 +26,8 @@ mod verify_file;
 pub use args::{
     Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceAdoptArgs, DeviceCommand, DeviceInitArgs,
     DeviceMovedArgs, ExportArgs, ExportFormat, LogArgs, Output, QueueCommand, QueueParkArgs, QueueRetryArgs,
-    QueueSettleArgs, QueueShowArgs, SalvageArgs, SalvageIndexArgs, SeriesAdoptArgs, SeriesCommand, SettledAs,
-    SimulatorArgs, StoreCommand, VerifyArgs, parse,
+    QueueSettleArgs, QueueShowArgs, ReceiptArgs, ReceiptFormat, SalvageArgs, SalvageIndexArgs,
+    SeriesAdoptArgs, SeriesCommand, SettledAs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
 };
 pub use config_check::check_config;
 pub use demo::demo;
@@ -39,6 +40,7 @@ pub use export::export;
 pub use log::show_log;
 pub use queue::{queue_list, queue_show};
 pub use queue_order::{queue_park, queue_retry, queue_settle};
+pub use receipt::receipt;
 pub use run::run;
 pub use salvage::{run_salvage, salvage_index};
 pub use series::{series_adopt, series_show};

@@ -17,11 +17,11 @@ use super::sockets::{self, Sockets};
 use super::stop::Stop;
 use super::{exchanges, ports, tasks, webhooks, wiring};
 use crate::admin::AdminDesk;
-use crate::config::Settings;
+use crate::config::{Environment, Settings};
 use crate::fiscal::DeviceIdentity;
 use crate::gateway::ports::{ApiLog, Registry};
 use crate::gateway::{
-    Asks, Drainer, Instruments, Operator, Orders, Progress, Registering, Registrar, Taking, Watch,
+    Asks, Drainer, Instruments, Operator, Orders, Printer, Progress, Registering, Registrar, Taking, Watch,
     expect_device, finish_registration,
 };
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
@@ -272,6 +272,12 @@ impl Parts {
         boot: u64,
         stopping: &watch::Receiver<bool>,
     ) -> Result<Served, StartError> {
+        let printer = Arc::new(Printer {
+            ledger: Arc::clone(&self.ledger),
+            rules: self.live.sending.clone(),
+            portal: settings.kra.portal.clone(),
+            simulated: settings.kra.environment == Environment::Simulator,
+        });
         let desk = Arc::new(Desk {
             taking: Taking {
                 rules: self.live.taking.clone(),
@@ -282,6 +288,7 @@ impl Parts {
             },
             watch: Arc::clone(&self.watch),
             portal: settings.kra.portal.clone(),
+            printer: Arc::clone(&printer),
             registrar: self.registrar.clone(),
             boot,
         });
@@ -291,6 +298,7 @@ impl Parts {
             registrar: self.registrar.clone(),
             exchanges: Arc::clone(&self.exchanges) as Arc<dyn ApiLog>,
             operator: self.operator.clone(),
+            printer,
         });
         let Sockets { till, admin } = sockets::bind(settings, passed).await?;
         let guard = sockets::guard(settings, &till, wiring::token(settings)?)?;

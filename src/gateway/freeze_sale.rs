@@ -4,11 +4,12 @@ use tracing::warn;
 
 use super::drain_queue::Drainer;
 use super::ports::{Authority, Bound, Clock, Ledger, LedgerError, Registry, Sale};
+use super::print_receipt::trader_texts;
 use super::sale_time::{Accepted, SaleTime};
 use crate::fiscal::{KraDateTime, TimeSource};
 use crate::queue::SentAs;
 use crate::status::FastRegister;
-use crate::wire::sale::{self, SaleBinding, TraderTexts};
+use crate::wire::sale::{self, SaleBinding};
 
 impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// The exact bytes that a sale is sent as under this number.
@@ -21,16 +22,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let rules = self.rules.now();
         let confirmed_at = if rules.time_of_sending { present.unwrap_or(now) } else { sold_at };
         let registration = self.ledger.device();
-        let registered = registration.registration();
-        let trader = TraderTexts {
-            name: rules
-                .trader
-                .name
-                .clone()
-                .or_else(|| registered.map(|it| it.taxpayer_name.clone()).filter(|it| !it.is_empty())),
-            address: rules.trader.address.clone().or_else(|| registered.and_then(|it| it.address.clone())),
-            ..rules.trader.clone()
-        };
+        let trader = trader_texts(&rules.trader, registration.registration());
         let binding = SaleBinding {
             invoice_no: number,
             original_invoice_no: None,
@@ -40,7 +32,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         };
         let request = sale::encode(rules.format, &sale.invoice, &binding);
         let sent_as = SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at };
-        Ok(Bound { sent_as, request })
+        Ok(Bound { sent_as, request, trader })
     }
 
     /// When it was sold, as KRA may be told.

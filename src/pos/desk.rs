@@ -17,7 +17,7 @@ use super::{
 };
 use crate::fiscal::{Fault, FaultCode, KraDateTime, Label, Registration};
 use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Registry, Sale, StoreHealth};
-use crate::gateway::{Posted, Refused, Registered, Registrar, Taken, Taking, Watch};
+use crate::gateway::{Posted, Print, Printer, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
 use crate::status::{Posting, alerts, degraded};
@@ -36,6 +36,8 @@ pub struct Desk<L, A, C> {
     pub watch: Arc<Watch<L, A, C>>,
     /// The host of KRA's portal, for the link in the QR code.
     pub portal: String,
+    /// Prints receipts.
+    pub printer: Arc<Printer<L>>,
     /// Registers the device.
     pub registrar: Registrar,
     /// Which start of the gateway this is.
@@ -62,7 +64,7 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             Err(refusal) => refusal.into(),
         };
         let status = StatusCode::from_u16(reply.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = Answer::bytes(status, HeaderValue::from_static("application/json"), reply.body());
+        let mut answer = Answer::bytes(status, HeaderValue::from_static(reply.content_type()), reply.body());
         if let Some(seconds) = reply.retry_after() {
             answer = answer.retry_after(seconds);
         }
@@ -85,6 +87,10 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             Call::LastSale => self.last_sale(origin, prefix).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
             Call::News { after } => self.news(after, prefix).await,
+            Call::PrintReceipt { trader_ref, order } => {
+                let own = format!("{prefix}{trader_ref}");
+                printed(self.printer.print(&own, &trader_ref, order).await)
+            }
             Call::PostSale { body, wait } => self.post_sale(&body, origin, prefix, wait).await,
             Call::ShowSale { trader_ref, wait } => {
                 self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await
@@ -293,6 +299,15 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             queue: counts(&snapshot.queue),
             version: env!("CARGO_PKG_VERSION"),
         }
+    }
+}
+
+/// What came of a print, as the till hears it.
+pub(crate) fn printed(print: Result<Print, LedgerError>) -> Result<Reply, Refusal> {
+    match print.map_err(|error| ledger_refusal(&error))? {
+        Print::NotPrintable(status) => Err(Refusal::NotPrintable(status)),
+        Print::Page(page) => Ok(Reply::Receipt(page)),
+        Print::Unknown => Err(Refusal::NotFound { what: "sale" }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::json::{Object, read_document};
 use super::refusal::Refusal;
-use super::routes::{Call, LONGEST_WAIT};
+use super::routes::{Call, LONGEST_WAIT, PrintWords, print_order};
 use crate::fiscal::{Fault, FaultCode};
 use crate::serial::{Asked, MAX_DATA, Request};
 
@@ -27,8 +27,7 @@ pub(super) fn read(request: Request) -> Result<Call, Refusal> {
         Asked::Hello => read_hello(&data),
         Asked::Last => read_nothing(&data).map(|()| Call::LastSale),
         Asked::News => read_news(&data),
-        // As over HTTP.
-        Asked::Print => Err(Refusal::NotFound { what: "path" }),
+        Asked::Print => read_print(&data),
         Asked::Query => read_query(&data),
         Asked::Sale => Ok(Call::PostSale { body: data.into(), wait: None }),
         Asked::State => read_nothing(&data).map(|()| Call::DeviceStatus),
@@ -60,6 +59,36 @@ fn read_news(data: &[u8]) -> Result<Call, Refusal> {
     let members = Object::read(read_document(data)?, String::new(), &["after"], &mut faults)?;
     let after = members.whole("after", &mut faults);
     if faults.is_empty() { Ok(Call::News { after }) } else { Err(Refusal::Faults(faults)) }
+}
+
+fn read_print(data: &[u8]) -> Result<Call, Refusal> {
+    let mut faults = Vec::new();
+    let members = Object::read(
+        read_document(data)?,
+        String::new(),
+        &["trdInvcNo", "format", "width", "copy", "again"],
+        &mut faults,
+    )?;
+    let trader_ref = members.text("trdInvcNo", &mut faults);
+    if members.raw("trdInvcNo").is_none() {
+        faults.push(required("trdInvcNo"));
+    }
+    let format = members.text("format", &mut faults);
+    let width = members.whole("width", &mut faults);
+    let mut flag = |name: &'static str| match members.whole(name, &mut faults) {
+        None | Some(0) => false,
+        Some(1) => true,
+        Some(_) => {
+            faults.push(Fault::new(name, FaultCode::NotAllowed, "must be 0 or 1"));
+            false
+        }
+    };
+    let (copy, again) = (flag("copy"), flag("again"));
+    let order = print_order(&PrintWords { format: format.as_deref(), width, again, copy });
+    match trader_ref {
+        Some(trader_ref) if faults.is_empty() => Ok(Call::PrintReceipt { trader_ref, order: order? }),
+        _ => Err(Refusal::Faults(faults)),
+    }
 }
 
 fn read_query(data: &[u8]) -> Result<Call, Refusal> {
@@ -99,6 +128,7 @@ fn required(name: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gateway::{PageFormat, PrintOrder, Which};
 
     fn asked(asked: Asked, data: &str) -> Result<Call, Refusal> {
         read(Request { asked, data: data.as_bytes().to_vec(), stopping: false })
@@ -118,6 +148,16 @@ mod tests {
         check(Asked::News, "{}", Call::News { after: None });
         check(Asked::Query, r#"{"trdInvcNo":"T1","wait":30}"#, shown(30));
         check(Asked::Query, r#"{"trdInvcNo":"T1"}"#, shown(0));
+        let printed = |which, format, width| Call::PrintReceipt {
+            trader_ref: "T1".to_owned(),
+            order: PrintOrder { which, format, width },
+        };
+        check(Asked::Print, r#"{"trdInvcNo":"T1"}"#, printed(Which::AsItComes, PageFormat::Text, 42));
+        check(
+            Asked::Print,
+            r#"{"trdInvcNo":"T1","format":"escpos","width":32,"copy":1}"#,
+            printed(Which::Copy, PageFormat::Escpos, 32),
+        );
         // What is in it is read where every sale is.
         check(Asked::Sale, "{", Call::PostSale { body: "{".into(), wait: None });
     }
@@ -151,6 +191,8 @@ mod tests {
         check(Asked::Uncounted, "", 400, "bad_query");
         check(Asked::Unknown, "", 400, "bad_query");
         check(Asked::Hello, "", 400, "bad_json");
-        check(Asked::Print, r#"{"trdInvcNo":"T1"}"#, 404, "not_found");
+        check(Asked::Print, r#"{"trdInvcNo":"T1","width":31}"#, 400, "bad_query");
+        check(Asked::Print, r#"{"trdInvcNo":"T1","format":"pdf"}"#, 400, "bad_query");
+        check(Asked::Print, r#"{"trdInvcNo":"T1","copy":1,"again":1}"#, 400, "bad_query");
     }
 }

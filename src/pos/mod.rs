@@ -17,6 +17,7 @@ mod sale_state;
 mod short_news;
 
 pub use desk::Desk;
+pub(crate) use desk::printed;
 pub use device_reply::{DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts};
 pub use device_request::parse as parse_device_request;
 pub use event::EventTold;
@@ -24,6 +25,7 @@ pub use json::BadJson;
 pub use line_desk::LineDesk;
 pub use refusal::{Refusal, Unavailable};
 pub use reply::{Hello, News, Reply, SERIAL_LIMIT, SaleList};
+pub(crate) use routes::technicians_order;
 pub use routes::{Call, route};
 pub use sale_request::{SaleRequest, check as check_sale};
 pub use sale_state::{SaleFacts, SaleState, Waiting, without_prefix};

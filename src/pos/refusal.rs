@@ -6,6 +6,7 @@ use crate::fiscal::Fault;
 
 use super::json::BadJson;
 use super::sale_state::SaleState;
+use crate::queue::Status;
 
 /// Why nothing is accepted just now; none of it is the till's fault, and the same request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +114,8 @@ pub enum Refusal {
         /// What there is not: "sale", "path".
         what: &'static str,
     },
+    /// A sale that stands like this has nothing that may be printed.
+    NotPrintable(Status),
     /// A web page that may not call.
     OriginNotAllowed,
     /// The request came too slowly.
@@ -195,7 +198,7 @@ impl Refusal {
             Self::NotFound { .. } => 404,
             Self::MethodNotAllowed { .. } => 405,
             Self::TimedOut => 408,
-            Self::DeviceDiffers | Self::TraderRefReused { .. } => 409,
+            Self::DeviceDiffers | Self::NotPrintable(_) | Self::TraderRefReused { .. } => 409,
             Self::TooLarge { .. } => 413,
             Self::NotJson => 415,
             Self::HostNotAllowed => 421,
@@ -224,6 +227,7 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NotFound { .. } => "not_found",
             Self::NotJson => "not_json",
+            Self::NotPrintable(_) => "not_printable",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::TimedOut => "timed_out",
             Self::TooLarge { .. } => "too_large",
@@ -255,6 +259,9 @@ impl Refusal {
             Self::MethodNotAllowed { allow } => format!("This path takes {allow} only."),
             Self::NotFound { what } => format!("There is no such {what}."),
             Self::NotJson => "The body must be sent as Content-Type: application/json.".to_owned(),
+            Self::NotPrintable(status) => {
+                format!("This sale has no receipt: it is {}.", status.word().replace('_', " "))
+            }
             Self::OriginNotAllowed => {
                 "This web page may not call the gateway (http.allowed_origins).".to_owned()
             }

@@ -1,8 +1,10 @@
 //! What a till is answered: one body for HTTP and serial.
 
+use data_encoding::BASE64;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::gateway::Page;
 use crate::queue::Status;
 
 use super::device_reply::{DeviceActive, DeviceStatus, Health, HealthWord};
@@ -25,6 +27,8 @@ pub enum Reply {
     Hello(Hello),
     /// What happened.
     News(News),
+    /// A receipt for a printer.
+    Receipt(Page),
     /// No.
     Refused {
         /// Why.
@@ -97,6 +101,14 @@ enum Body<'a> {
     Health(&'a Health),
     Hello(&'a Hello),
     News(NewsBody<'a>),
+    Escpos {
+        /// Orders for the printer, base64.
+        escpos: String,
+    },
+    Facts(&'a serde_json::Value),
+    Text {
+        text: &'a str,
+    },
     Refused {
         #[serde(flatten)]
         refusal: RefusalBody<'a>,
@@ -174,6 +186,7 @@ impl Reply {
             | Self::Health(_)
             | Self::Hello(_)
             | Self::News(_)
+            | Self::Receipt(_)
             | Self::SaleRepeated(_)
             | Self::SaleShown(_)
             | Self::Sales(_) => 200,
@@ -196,9 +209,22 @@ impl Reply {
         }
     }
 
-    /// The JSON body for HTTP.
+    /// The body for HTTP: JSON, but receipts as their printer takes them.
     pub fn body(&self) -> Vec<u8> {
-        written(&self.shape(usize::MAX))
+        match self {
+            Self::Receipt(Page::Escpos(orders)) => orders.clone(),
+            Self::Receipt(Page::Text(text)) => text.clone().into_bytes(),
+            _ => written(&self.shape(usize::MAX)),
+        }
+    }
+
+    /// What kind of body that is.
+    pub const fn content_type(&self) -> &'static str {
+        match self {
+            Self::Receipt(Page::Escpos(_)) => "application/octet-stream",
+            Self::Receipt(Page::Text(_)) => "text/plain; charset=utf-8",
+            _ => "application/json",
+        }
     }
 
     /// The JSON body for serial: the status as first member `st`. Faults that do not fit a frame are left off, and
@@ -225,6 +251,9 @@ impl Reply {
             Self::Health(health) => Body::Health(health),
             Self::Hello(hello) => Body::Hello(hello),
             Self::News(news) => Body::News(news.written()),
+            Self::Receipt(Page::Escpos(orders)) => Body::Escpos { escpos: BASE64.encode(orders) },
+            Self::Receipt(Page::Json(facts)) => Body::Facts(facts),
+            Self::Receipt(Page::Text(text)) => Body::Text { text },
             Self::Refused { refusal, attention } => {
                 Body::Refused { refusal: refusal.body(most_faults), attention: *attention }
             }

@@ -6,8 +6,10 @@ use hyper::Method;
 use hyper::body::Bytes;
 
 use super::refusal::Refusal;
+use crate::gateway::{PageFormat, PrintOrder, Which};
 use crate::http::Request;
 use crate::queue::Status;
+use crate::receipt::NARROWEST;
 
 /// The longest time that a register may ask to be kept waiting.
 pub(super) const LONGEST_WAIT: u64 = 30;
@@ -15,6 +17,11 @@ pub(super) const LONGEST_WAIT: u64 = 30;
 const LONGEST_PAGE: usize = 500;
 /// The sales of a page where the till does not say.
 const PAGE: usize = 50;
+
+/// Characters on a line of a receipt where the till does not say.
+const WIDTH: usize = 42;
+/// The widest paper.
+const WIDEST: usize = 250;
 
 /// What a till asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +64,13 @@ pub enum Call {
         /// How long to wait for KRA, where the till says so.
         wait: Option<Duration>,
     },
+    /// This sale's receipt for a printer.
+    PrintReceipt {
+        /// The register's number.
+        trader_ref: String,
+        /// For what printer, and whether the original.
+        order: PrintOrder,
+    },
     /// How this sale is.
     ShowSale {
         /// The register's number.
@@ -97,6 +111,17 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
             let trader_ref = (*trader_ref).to_owned();
             Ok(Call::ShowSale { trader_ref, wait: wait(request)?.unwrap_or_default() })
         }
+        ["api", "sales", trader_ref, "receipt"] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &["format", "width", "again", "copy"])?;
+            let order = print_order(&PrintWords {
+                format: request.query_value("format"),
+                width: number(request, "width")?,
+                again: flag(request, "again")?,
+                copy: flag(request, "copy")?,
+            })?;
+            Ok(Call::PrintReceipt { trader_ref: (*trader_ref).to_owned(), order })
+        }
         ["api", "events"] => {
             only(method, &[Method::GET], "GET")?;
             known_query(request, &["after"])?;
@@ -121,6 +146,54 @@ fn known_query(request: &Request, known: &[&str]) -> Result<(), Refusal> {
             let name: String = name.chars().take(40).collect();
             Err(Refusal::BadQuery(format!("{name:?} is not known here; known are: {}", known.join(", "))))
         }
+    }
+}
+
+/// What a technician wants printed: `format`, `width`, and `original` for the original where it may be had.
+pub(crate) fn technicians_order(request: &Request) -> Result<PrintOrder, Refusal> {
+    let original = flag(request, "original")?;
+    print_order(&PrintWords {
+        format: request.query_value("format"),
+        width: number(request, "width")?,
+        again: original,
+        copy: !original,
+    })
+}
+
+/// `1` or `0`.
+fn flag(request: &Request, name: &str) -> Result<bool, Refusal> {
+    match request.query_value(name) {
+        None | Some("0") => Ok(false),
+        Some("1") => Ok(true),
+        Some(_) => Err(Refusal::BadQuery(format!("{name} must be 0 or 1"))),
+    }
+}
+
+/// What a till says of a print.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct PrintWords<'a> {
+    pub(super) format: Option<&'a str>,
+    pub(super) width: Option<u64>,
+    pub(super) again: bool,
+    pub(super) copy: bool,
+}
+
+/// What is to be printed: text of 42 characters where the till does not say.
+pub(super) fn print_order(words: &PrintWords<'_>) -> Result<PrintOrder, Refusal> {
+    let format = PageFormat::from_word(words.format.unwrap_or("text"));
+    let format =
+        format.ok_or_else(|| Refusal::BadQuery("format must be one of: escpos, json, text".to_owned()))?;
+    let which = match (words.again, words.copy) {
+        (true, true) => {
+            return Err(Refusal::BadQuery("again wants the original, copy a copy: one of them".to_owned()));
+        }
+        (true, false) => Which::Again,
+        (false, true) => Which::Copy,
+        (false, false) => Which::AsItComes,
+    };
+    match words.width.map_or(Ok(WIDTH), usize::try_from) {
+        Ok(width @ NARROWEST..=WIDEST) => Ok(PrintOrder { which, format, width }),
+        _ => Err(Refusal::BadQuery(format!("width must be {NARROWEST} to {WIDEST} characters"))),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::fiscal::{Amount, ReceiptType, TaxType, group_in_fours};
 
 /// The receipt as a JSON object. Amounts are texts with two decimals; those of a credit note are negative, as on paper.
 pub fn json(receipt: &Receipt<'_>) -> Value {
-    let Receipt { heading, invoice, standing, copy, original, simulated } = *receipt;
+    let Receipt { heading, invoice, trader_ref, standing, copy, original, simulated } = *receipt;
     let money = |amount: Amount| signed_amount(invoice, amount).to_string();
     let lines = invoice.lines.iter().map(|line| {
         json!({
@@ -62,7 +62,7 @@ pub fn json(receipt: &Receipt<'_>) -> Value {
         },
         "payment": { "pmtTyCd": invoice.payment_type, "name": payment(&invoice.payment_type), "amount": money(invoice.total) },
         "taxes": taxes.collect::<Vec<_>>(),
-        "tis": { "trdInvcNo": invoice.trader_ref.as_str(), "date": date, "time": time },
+        "tis": { "trdInvcNo": trader_ref, "date": date, "time": time },
     });
     if let Value::Object(facts) = &mut facts {
         if invoice.receipt_type == ReceiptType::CreditNote {

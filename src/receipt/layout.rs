@@ -202,7 +202,7 @@ impl Page<'_> {
         let invoice = self.receipt.invoice;
         let (date, time) = date_and_time(invoice.confirmed_at);
         self.centred("TIS INFORMATION");
-        self.pair("RECEIPT NUMBER:", invoice.trader_ref.as_str());
+        self.pair("RECEIPT NUMBER:", self.receipt.trader_ref);
         if matches!(self.receipt.standing, Standing::NotFiscal) {
             self.pair("RECEIPT LABEL:", label(self.receipt).unwrap_or_default());
         }

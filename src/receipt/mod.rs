@@ -30,6 +30,8 @@ pub struct Receipt<'a> {
     pub heading: &'a Heading,
     /// What was sold.
     pub invoice: &'a Invoice,
+    /// The register's number of it, as that register knows it.
+    pub trader_ref: &'a str,
     /// What KRA has said of it.
     pub standing: Standing<'a>,
     /// A further print of what was printed before.

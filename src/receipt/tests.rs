@@ -110,7 +110,8 @@ fn with_receipt<T>(sale: Draft, mut kind: &str, run: impl FnOnce(&Receipt<'_>) -
         other => panic!("no such kind: {other}"),
     };
     let original = Some("KRACU0100000001/7");
-    run(&Receipt { heading: &heading, invoice: &invoice, standing, copy, original, simulated })
+    let trader_ref = invoice.trader_ref.as_str();
+    run(&Receipt { heading: &heading, invoice: &invoice, trader_ref, standing, copy, original, simulated })
 }
 
 fn credit_note() -> Draft {

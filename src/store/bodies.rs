@@ -9,6 +9,7 @@ use crate::fiscal::{DeviceIdentity, KraDateTime, Proof, Registration};
 use crate::gateway::ports::{Acted, Bound, KeptAnswer, RegistrationFailure};
 use crate::queue::drain::Ruling;
 use crate::queue::{SentAs, Words};
+use crate::wire::sale::TraderTexts;
 use crate::wire::{Format, FrozenRequest, Function};
 
 /// BIND: the number and the exact request bytes, with a hole for the key.
@@ -22,6 +23,22 @@ struct BindBody {
     key_at: usize,
     /// As text where the bytes are text, which they always are; a reader sees what was sent.
     request: String,
+    /// What the receipt says of the trader.
+    #[serde(default)]
+    trader: TraderBody,
+}
+
+/// What a receipt says of the trader, whole: the request has room for 20 characters of it.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct TraderBody {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    top_message: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bottom_message: Option<String>,
 }
 
 /// OUTCOME: what KRA said, or what happened instead.
@@ -236,6 +253,10 @@ pub(super) fn write_bind(bound: &Bound) -> Vec<u8> {
         .to_owned(),
         key_at: request.key_at,
         request: text,
+        trader: {
+            let TraderTexts { name, address, top_message, bottom_message } = bound.trader.clone();
+            TraderBody { name, address, top_message, bottom_message }
+        },
     })
 }
 
@@ -263,6 +284,10 @@ pub(super) fn read_bind(bytes: &[u8]) -> Result<Bound, UnreadableBody> {
             },
             body: raw,
             key_at: body.key_at,
+        },
+        trader: {
+            let TraderBody { name, address, top_message, bottom_message } = body.trader;
+            TraderTexts { name, address, top_message, bottom_message }
         },
     })
 }

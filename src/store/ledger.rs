@@ -25,7 +25,7 @@ use super::{
 use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, SalesType};
 use crate::gateway::ports::{
     Acceptance, Acted, Bound, Counts, Device, DiskFacts, DiskLevel, KeptAnswer, Ledger, LedgerError,
-    OpenRefusal, Place, Sale, StoreFacts, StoreHealth, StoreTiming,
+    OpenRefusal, Place, Printing, Sale, StoreFacts, StoreHealth, StoreTiming,
 };
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{NumberFate, Ruling, Subject, View};
@@ -370,6 +370,19 @@ impl Ledger for JournalLedger {
             bodies::read_bind(&record.body).map_err(|error| body_failed(record.seq, &error))
         })
         .await
+    }
+
+    async fn printing(&self, trader_ref: &str) -> Result<Option<Printing>, LedgerError> {
+        let trader_ref = trader_ref.to_owned();
+        self.reading(move |reader| reader.printing(&trader_ref)).await
+    }
+
+    async fn record_print(&self, sale: &Sale, again: bool) -> Result<bool, LedgerError> {
+        let key = sale.invoice.trader_ref.to_string();
+        let effect = Effect::Printed { document: sale.seq, key, again };
+        let body = if again { "the original once more" } else { "the original" };
+        let record = self.record_of(Kind::Event, effect, body.as_bytes().to_vec());
+        self.commit_conditionally(vec![record], Vec::new()).await
     }
 
     async fn bind(&self, document: Seq, bound: Bound) -> Result<(), LedgerError> {

@@ -7,7 +7,7 @@ use super::record::{Malformed, decode_record};
 use super::sale_body::{UnreadableBody, read_sale};
 use super::{Binding, Effect, Entry, Kind, Located, ReadError, Record, Stamp, Store};
 use crate::fiscal::temporary_receipt_no;
-use crate::gateway::ports::{LedgerError, OpenRefusal, Sale};
+use crate::gateway::ports::{LedgerError, OpenRefusal, PrintedOriginal, Printing, Sale};
 use crate::queue::drain::{Subject, View, Waiting};
 use crate::queue::{Seen, Seq, Status, Words};
 
@@ -58,6 +58,25 @@ impl Reader {
             words,
             acted,
         })
+    }
+
+    /// What the receipt of a sale is printed from.
+    pub(super) fn printing(&self, trader_ref: &str) -> Result<Option<Printing>, LedgerError> {
+        let Some(entry) = self.store.find(trader_ref).map_err(|error| read_failed(&error))? else {
+            return Ok(None);
+        };
+        let bound = entry.bound.map(|bound| self.record(bound.at)).transpose()?;
+        let bound = bound
+            .map(|record| bodies::read_bind(&record.body).map_err(|error| body_failed(record.seq, &error)));
+        let printed = entry.printed.map(|printed| {
+            let record = self.record(printed.at)?;
+            Ok(PrintedOriginal { again: printed.again, age: age(&record.stamp, &self.now) })
+        });
+        Ok(Some(Printing {
+            sale: self.sale(&entry)?,
+            trader: bound.transpose()?.map(|bound| bound.trader),
+            printed: printed.transpose()?,
+        }))
     }
 
     /// What there is to say about a sale that KRA refused, with these words if they are not yet on disk.

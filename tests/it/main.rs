@@ -39,6 +39,7 @@ mod order;
 mod patience;
 mod power_cut;
 mod proofs;
+mod receipts;
 mod refusals;
 mod registration;
 mod reload;

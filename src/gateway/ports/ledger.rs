@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Acted, Bound, Sale};
+use super::{Acted, Bound, Printing, Sale};
 use crate::fiscal::{Amount, Invoice, TraderRef};
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{Ruling, Subject, View};
@@ -82,6 +82,26 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read, or it is not bound.
     fn bound(&self, document: Seq) -> impl Future<Output = Result<Bound, LedgerError>> + Send;
+
+    /// What the receipt of a sale is printed from; `None`: there is no such sale.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn printing(
+        &self,
+        trader_ref: &str,
+    ) -> impl Future<Output = Result<Option<Printing>, LedgerError>> + Send;
+
+    /// Commits that the original of a signed sale's receipt is printed, `again` because the paper jammed. False: it was
+    /// printed before, and nothing was written.
+    ///
+    /// # Errors
+    /// Nothing was recorded.
+    fn record_print(
+        &self,
+        sale: &Sale,
+        again: bool,
+    ) -> impl Future<Output = Result<bool, LedgerError>> + Send;
 
     /// Commits BIND: returns after the sync.
     ///

@@ -20,6 +20,6 @@ pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use receiver::{Bookmarks, Delivery, Posted, Receiver};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
-pub use sale::{Acted, Bound, Sale};
+pub use sale::{Acted, Bound, PrintedOriginal, Printing, Sale};
 pub use store_health::{DiskFacts, DiskLevel, StoreFacts, StoreHealth, StoreTiming, Wear};
 pub use story::{Came, Chapter, NumberThen, Stories, Told};

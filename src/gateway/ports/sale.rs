@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::fiscal::{Invoice, Proof, Tin, TraderRef};
 use crate::queue::{Seen, SentAs, Seq, Settlement, Status, Words};
+use crate::wire::sale::TraderTexts;
 use crate::wire::{FrozenRequest, redact};
 
 /// A sale as it is kept.
@@ -115,4 +116,26 @@ pub struct Bound {
     pub sent_as: SentAs,
     /// The bytes.
     pub request: FrozenRequest,
+    /// What its receipt says of the trader.
+    pub trader: TraderTexts,
+}
+
+/// What a receipt is printed from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Printing {
+    /// The sale.
+    pub sale: Sale,
+    /// What is said of the trader, where it was frozen with a number.
+    pub trader: Option<TraderTexts>,
+    /// The print of the original, if it was printed.
+    pub printed: Option<PrintedOriginal>,
+}
+
+/// That the original of a receipt was printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrintedOriginal {
+    /// Once more, after the paper jammed.
+    pub again: bool,
+    /// How long ago, by a clock that does not jump where the machine was not restarted since.
+    pub age: Duration,
 }

@@ -42,6 +42,13 @@ fn requests_and_answers_are_those_of_frames() {
     assert_eq!(ask(&line, r#"{"op":"query","data":{"trdInvcNo":"L-1"}}"#)["status"], "signed");
     assert_eq!(ask(&line, r#"{"op":"hello","data":{"proto":1}}"#)["last"]["trdInvcNo"], "L-1");
     assert_eq!(ask(&line, r#"{"op":"status"}"#)["status"], "active");
+    let print = |more: &str| ask(&line, &format!(r#"{{"op":"print","data":{{"trdInvcNo":"L-1"{more}}}}}"#));
+    let original = print("")["text"].as_str().unwrap().to_owned();
+    assert!(original.contains("TAX INVOICE") && !original.contains("C O P Y"), "{original}");
+    assert!(!original.contains("A-L-1"), "its own number: {original}");
+    assert!(print(r#","width":32"#)["text"].as_str().unwrap().contains("C O P Y"));
+    assert!(print(r#","format":"escpos""#)["escpos"].is_string());
+    assert_eq!(print(r#","format":"json""#)["tis"]["trdInvcNo"], "L-1");
     let news = ask(&line, r#"{"op":"news","data":{"after":0}}"#);
     let signed = news["events"].as_array().unwrap().iter().find(|event| event["type"] == "sale.signed");
     assert_eq!(signed.unwrap()["sale"]["trdInvcNo"], "L-1");

@@ -1,0 +1,193 @@
+//! A sale's receipt for a printer: the original once, copies after that, and a slip that says what it is not while KRA has
+//! not signed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::drain_queue::SendingRules;
+use super::live::Live;
+use super::ports::{Ledger, LedgerError, Printing, Registry, Sale};
+use crate::fiscal::{KraDateTime, Registration, local_signature, qr_url, temporary_receipt_no};
+use crate::queue::Status;
+use crate::receipt::{Heading, Receipt, Signed, Slip, Standing, escpos, json, text};
+use crate::wire::sale::TraderTexts;
+
+/// For so long after the original was printed it may be printed once more: the paper jammed.
+const JAMMED: Duration = Duration::from_secs(15 * 60);
+
+/// What receipts are printed from.
+#[derive(Debug)]
+pub struct Printer<L> {
+    /// The log and the device.
+    pub ledger: Arc<L>,
+    /// What the configuration says of the trader.
+    pub rules: Live<SendingRules>,
+    /// The host of KRA's portal, for the link in the QR code.
+    pub portal: String,
+    /// This KRA is a simulator.
+    pub simulated: bool,
+}
+
+/// For what kind of printer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageFormat {
+    /// One that speaks ESC/POS.
+    Escpos,
+    /// A till that lays the facts out itself.
+    Json,
+    /// One that knows letters only.
+    Text,
+}
+
+impl PageFormat {
+    /// From its word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "escpos" => Some(Self::Escpos),
+            "json" => Some(Self::Json),
+            "text" => Some(Self::Text),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the original is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The original once more, if it was printed just now; else as it comes.
+    Again,
+    /// The original, if it was never printed; else a copy.
+    AsItComes,
+    /// A copy, and the original stays unprinted.
+    Copy,
+}
+
+/// What a till, or a technician, wants printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PrintOrder {
+    /// Whether the original is wanted.
+    pub which: Which,
+    /// For what kind of printer.
+    pub format: PageFormat,
+    /// Characters on a line; at least [`NARROWEST`](crate::receipt::NARROWEST) are taken.
+    pub width: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Print {
+    /// A sale that stands like this has nothing that may be printed.
+    NotPrintable(Status),
+    /// The receipt or slip.
+    Page(Page),
+    /// There is no such sale.
+    Unknown,
+}
+
+/// A receipt, ready for its printer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Orders for the printer.
+    Escpos(Vec<u8>),
+    /// The facts.
+    Json(serde_json::Value),
+    /// Lines.
+    Text(String),
+}
+
+impl<L: Ledger + Registry> Printer<L> {
+    /// Prints the receipt of the sale with this number; `shown_as`: the number as its register knows it. That an original
+    /// was printed is on the disk before it is given away.
+    ///
+    /// # Errors
+    /// The store cannot be read, or takes no record.
+    pub async fn print(
+        &self,
+        trader_ref: &str,
+        shown_as: &str,
+        order: PrintOrder,
+    ) -> Result<Print, LedgerError> {
+        let Some(printing) = self.ledger.printing(trader_ref).await? else { return Ok(Print::Unknown) };
+        let sale = &printing.sale;
+        let copy = match sale.status {
+            Status::Signed => !self.gives_original(&printing, order.which).await?,
+            Status::NotFiscal | Status::Pending | Status::Rejected => false,
+            Status::AcceptedNoProof | Status::Parked | Status::Settled => {
+                return Ok(Print::NotPrintable(sale.status));
+            }
+        };
+        Ok(Print::Page(self.page(&printing, shown_as, copy, order)))
+    }
+
+    /// True: this print is the original, and the log says so.
+    async fn gives_original(&self, printing: &Printing, which: Which) -> Result<bool, LedgerError> {
+        let again = match (which, &printing.printed) {
+            (Which::Copy, _) => return Ok(false),
+            (_, None) => false,
+            (Which::Again, Some(printed)) if !printed.again && printed.age <= JAMMED => true,
+            (_, Some(_)) => return Ok(false),
+        };
+        self.ledger.record_print(&printing.sale, again).await
+    }
+
+    fn page(&self, printing: &Printing, shown_as: &str, copy: bool, order: PrintOrder) -> Page {
+        let sale = &printing.sale;
+        let device = self.ledger.device();
+        let registration = device.registration();
+        let trader = match &printing.trader {
+            Some(frozen) => frozen.clone(),
+            None => trader_texts(&self.rules.now().trader, registration),
+        };
+        let heading = Heading {
+            name: trader.name.unwrap_or_default(),
+            address: trader.address,
+            top_message: trader.top_message,
+            bottom_message: trader.bottom_message,
+        };
+        let number = temporary_receipt_no(sale.seq, &sale.hash);
+        let signature = local_signature(&sale.signature);
+        let accepted_at = accepted_at(sale);
+        let slip = Slip { number: &number, signature: &signature, accepted_at };
+        let link = sale.proof.as_ref().map(|proof| {
+            qr_url(&self.portal, &sale.invoice.device.tin, &sale.invoice.device.bhf_id, &proof.signature)
+        });
+        let standing = match (sale.status, &sale.proof, &link) {
+            (Status::NotFiscal, ..) => Standing::NotFiscal,
+            (Status::Rejected, ..) => Standing::Refused(slip),
+            (Status::Signed, Some(proof), Some(link)) => Standing::Signed(Signed {
+                proof,
+                scu_id: registration.map_or("", |registration| registration.scu_id.as_str()),
+                qr_url: link,
+            }),
+            _ => Standing::Waiting(slip),
+        };
+        let receipt = Receipt {
+            heading: &heading,
+            invoice: &sale.invoice,
+            trader_ref: shown_as,
+            standing,
+            copy,
+            original: None,
+            simulated: self.simulated,
+        };
+        match order.format {
+            PageFormat::Escpos => Page::Escpos(escpos(&receipt, order.width)),
+            PageFormat::Json => Page::Json(json(&receipt)),
+            PageFormat::Text => Page::Text(text(&receipt, order.width)),
+        }
+    }
+}
+
+fn accepted_at(sale: &Sale) -> KraDateTime {
+    KraDateTime::from_unix(sale.accepted_ms.div_euclid(1000)).unwrap_or(sale.invoice.confirmed_at)
+}
+
+/// What is printed of the trader: the configuration's word, else KRA's.
+pub(super) fn trader_texts(configured: &TraderTexts, registration: Option<&Registration>) -> TraderTexts {
+    let name = registration.map(|it| it.taxpayer_name.clone()).filter(|name| !name.is_empty());
+    TraderTexts {
+        name: configured.name.clone().or(name),
+        address: configured.address.clone().or_else(|| registration.and_then(|it| it.address.clone())),
+        ..configured.clone()
+    }
+}
