@@ -10,9 +10,9 @@ mod directory;
 mod goods;
 mod narrator;
 mod process;
-mod receipt;
 mod stage;
 mod story;
+mod terminal;
 
 use std::io::Write;
 use std::time::Instant;

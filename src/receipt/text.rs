@@ -8,8 +8,8 @@ use super::layout::rows;
 use super::row::{NARROWEST, Row, Size, centred, columns, pair, wrap};
 
 /// The receipt for paper of so many characters, at least [`NARROWEST`]; each line ends with a line feed. The QR code is drawn
-/// where the paper is wide enough for it, and its link is written out in any case. What must stand out is spaced out: plain text
-/// knows no bigger letters.
+/// where the paper is wide enough for it, and its link is written out in any case. What must stand out stands alone between
+/// lines of stars: plain text knows no bigger letters.
 pub fn text(receipt: &Receipt<'_>, width: usize) -> String {
     let width = width.max(NARROWEST);
     let mut out = String::new();
@@ -26,14 +26,10 @@ fn lines(row: &Row, width: usize) -> Vec<String> {
             wrap(text, width).iter().map(|line| centred(line, width)).collect()
         }
         Row::Centred(text, Size::Double) => {
-            let inner = width - 4;
-            let mut lines = vec!["*".repeat(width)];
-            lines.extend(wrap(text, inner.div_ceil(2)).iter().map(|line| {
-                let spaced = spaced_out(line);
-                let left = (inner - spaced.chars().count()) / 2;
-                format!("* {}{spaced:<room$} *", " ".repeat(left), room = inner - left)
-            }));
-            lines.push("*".repeat(width));
+            let (stars, blank) = ("*".repeat(width), String::new());
+            let mut lines = vec![stars.clone(), blank.clone()];
+            lines.extend(wrap(text, width).iter().map(|line| centred(line, width)));
+            lines.extend([blank, stars]);
             lines
         }
         Row::Left(text) => wrap(text, width),
@@ -47,12 +43,6 @@ fn lines(row: &Row, width: usize) -> Vec<String> {
             lines
         }
     }
-}
-
-/// `C O P Y`: as wide again.
-fn spaced_out(line: &str) -> String {
-    let letters: Vec<String> = line.chars().map(String::from).collect();
-    letters.join(" ")
 }
 
 /// The QR code in half blocks, two modules to a character; `None` where it is wider than the paper.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::harness::{Dice, Ended, PATIENCE, Shop, files_below, within};
 use crate::kra::{Kra, Wire};
 use crate::sale::sale;
-use crate::standings::{Kept, Standings, lasting, named, used};
+use crate::standings::{Kept, Standings, is_copy, lasting, named, used};
 
 /// How long each kind of random damage is tried, where `ETIMS_SALVAGE` does not say how many stores.
 const BUDGET: Duration = Duration::from_secs(12);
@@ -184,6 +184,9 @@ fn a_whole_store_comes_out_as_it_was() {
             let state = lasting(&shop.till().state(number));
             assert_eq!(state, *expected);
         }
+        assert!(is_copy(&shop.till(), "SIGNED-1"), "its original was printed before");
+        assert!(!is_copy(&shop.till(), "SIGNED-LAST"), "its original was not");
+        assert!(!shop.journal().contains("made anew"), "the index is as the journal has it");
         gateway.stop();
     }
 }

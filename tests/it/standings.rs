@@ -44,6 +44,7 @@ impl Standings {
         let till = shop.till();
         for number in 0..4 {
             till.sell(&format!("SIGNED-{number}"));
+            print_original(&till, &format!("SIGNED-{number}"));
         }
         let journal = shop.state().join("journal");
         let mut long = 0;
@@ -116,6 +117,17 @@ pub(crate) fn lasting(state: &Value) -> Value {
     let members =
         ["trdInvcNo", "status", "invcNo", "signature", "tempReceiptNo", "localSignatureFull", "inDoubt"];
     Value::Object(members.into_iter().map(|name| (name.to_owned(), state[name].clone())).collect())
+}
+
+/// Its receipt's original is given away.
+fn print_original(till: &Till, number: &str) {
+    assert!(!is_copy(till, number), "{number} is printed for the first time");
+}
+
+/// Whether the next print of this sale's receipt is a copy; it is one from then on.
+pub(crate) fn is_copy(till: &Till, number: &str) -> bool {
+    let page = till.get(&format!("/api/sales/{number}/receipt/?format=json")).expect(200);
+    page["copy"] == true
 }
 
 /// How these sales are shown.

@@ -41,7 +41,7 @@ impl fmt::Display for Peer {
 pub(super) struct Answer {
     /// HTTP status.
     pub(super) status: u16,
-    /// The body; null where it is no JSON.
+    /// The body; a text where it is no JSON.
     pub(super) body: Value,
 }
 
@@ -138,7 +138,9 @@ where
         let response = sender.send_request(request).await.map_err(Trouble::Http)?;
         let status = response.status().as_u16();
         let body = Limited::new(response.into_body(), LONGEST).collect().await.map_err(Trouble::Body)?;
-        Ok(Answer { status, body: serde_json::from_slice(&body.to_bytes()).unwrap_or(Value::Null) })
+        let bytes = body.to_bytes();
+        let text = || Value::from(String::from_utf8_lossy(&bytes));
+        Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_else(|_| text()) })
     }
     .await;
     driver.abort();

@@ -11,8 +11,9 @@ use super::books::{agree, all_signed, each_once, in_order, of_gateway, of_kra};
 use super::client::{Answer, CallError, Peer};
 use super::goods::{BASKETS, Basket, POSTED_ONLINE, PRINTED};
 use super::narrator::Narrator;
-use super::receipt::{Trader, money, qr_code, receipt};
 use super::stage::{Stage, StageError};
+use super::terminal::{money, qr_code};
+use crate::fiscal::group_in_fours;
 
 /// The device of the story. The PIN is KRA's own example of one.
 pub(super) const TIN: &str = "P000000000A";
@@ -21,6 +22,9 @@ const SERIAL: &str = "DEMO-TILL-1";
 
 /// How long one answer may take.
 const ANSWER: Duration = Duration::from_secs(20);
+
+/// Characters on a line of the receipt.
+const WIDTH: usize = 46;
 
 /// How long a sale may take from the line's return to its signature, in whole seconds: the most that one GET waits.
 const DRAIN: u64 = 30;
@@ -259,25 +263,34 @@ impl<'a, W: Write> Story<'a, W> {
         let path = format!("/_sim/books/raw?tin={TIN}&bhfId={BHF_ID}&after={before}&limit=1");
         let raw = expect(self.stage.levers().get(&path, ANSWER).await?, 200, &path)?;
         let invoice = &raw["invoices"][0];
+        let path = format!("/api/sales/{}/receipt/?width={WIDTH}", basket.trader_ref);
+        let printed = expect(self.stage.till().get(&path, ANSWER).await?, 200, &path)?;
+        let paper = printed.as_str().unwrap_or_default();
         self.narrator.show("");
-        for line in receipt(invoice, &sale, &Trader { name: &self.trader, tin: TIN, bhf_id: BHF_ID }) {
+        for line in paper.lines() {
             self.narrator.show(&format!("   {line}"));
         }
+        self.narrator.show("");
         let url = word(&sale, "qrUrl");
         let signature = word(&sale, "signature");
         let mut wrong = Vec::new();
+        for part in [self.trader.as_str(), TIN, &group_in_fours(signature), basket.trader_ref] {
+            if !paper.contains(part) {
+                wrong.push(format!("{part} is not on the receipt"));
+            }
+        }
         match qr_code(url, self.narrator.is_coloured()) {
             Some(drawn) => drawn.iter().for_each(|line| self.narrator.show(&format!("   {line}"))),
             None => wrong.push("the text of the QR code is too long".to_owned()),
         }
-        self.narrator.show(&format!("   {url}\n"));
+        self.narrator.show("");
         if signature.is_empty() || !url.ends_with(&format!("?Data={TIN}{BHF_ID}{signature}")) {
             wrong.push(format!("the link is {url:?}, the signature {signature:?}"));
         }
         if invoice["trdInvcNo"] != basket.trader_ref {
             wrong.push(format!("KRA has {} under number {}", invoice["trdInvcNo"], sale["invcNo"]));
         }
-        self.narrator.check("the QR code names PIN, branch and KRA's signature", &wrong);
+        self.narrator.check("receipt and QR code name trader, PIN, branch and KRA's signature", &wrong);
         Ok(())
     }
 
