@@ -32,10 +32,15 @@ pub(super) fn ask(
 
 /// The words of a refusal.
 pub(super) fn words(answer: &Value) -> String {
-    match answer.get("message").and_then(Value::as_str) {
-        Some(message) => message.to_owned(),
-        None => answer.to_string(),
+    let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+    if let Some(message) = text(answer, "message") {
+        return message;
     }
+    // Faults of fields, all at once.
+    let faults = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
+    let faults: Vec<String> =
+        faults.filter_map(|it| Some(format!("{}: {}", text(it, "field")?, text(it, "message")?))).collect();
+    if faults.is_empty() { answer.to_string() } else { faults.join("; ") }
 }
 
 /// Prints a refusal; the exit code it means.

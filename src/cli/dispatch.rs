@@ -1,6 +1,7 @@
 //! From the command line to the command.
 
-use std::io;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, SeriesCommand, StoreCommand,
@@ -12,6 +13,13 @@ use crate::config::process_environment;
 
 /// Runs the command that the words name.
 pub fn dispatch() -> Exit {
+    match carried_out() {
+        Exit::Ok if UNSAID.load(Ordering::Relaxed) => Exit::Internal,
+        exit => exit,
+    }
+}
+
+fn carried_out() -> Exit {
     let Cli { config, command } = match parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(exit) => return exit,
@@ -47,8 +55,18 @@ pub fn dispatch() -> Exit {
     }
 }
 
-/// One line to standard output. A reader that has gone away (`| head`) is not our trouble.
+/// What was to be printed could not be.
+static UNSAID: AtomicBool = AtomicBool::new(false);
+
+/// One line to standard output. A reader that has gone away (`| head`) is not our trouble; a full disk is, and the exit code
+/// says so.
 pub(super) fn say(text: &str) {
-    use std::io::Write;
-    let _ = writeln!(io::stdout(), "{text}");
+    let mut out = io::stdout().lock();
+    let said = writeln!(out, "{text}").and_then(|()| out.flush());
+    if let Err(error) = said
+        && error.kind() != io::ErrorKind::BrokenPipe
+        && !UNSAID.swap(true, Ordering::Relaxed)
+    {
+        eprintln!("etims-gateway: standard output: {error}");
+    }
 }

@@ -45,7 +45,11 @@ fn series_text(series: &SeriesMessage) -> String {
     row("NUMBER", "THIS GATEWAY", "KRA'S BOOKS");
     if let Some(last) = &series.last {
         let theirs = series.kra_last.as_ref().map(theirs_text).unwrap_or_default();
-        row(&last.invc_no.to_string(), &format!("our last, receipt signature {}", last.rcpt_sign), &theirs);
+        row(
+            &last.invc_no.to_string(),
+            &format!("the last known, receipt signature {}", last.rcpt_sign),
+            &theirs,
+        );
     }
     let bound = |number: u64| series.bound.as_ref().filter(|bound| bound.invc_no == number);
     let ours = match bound(series.next) {
@@ -53,6 +57,7 @@ fn series_text(series: &SeriesMessage) -> String {
             let doubt = if bound.in_doubt { ", in doubt" } else { "" };
             format!("sale {} (ID {}){doubt}", bound.trd_invc_no, bound.id)
         }
+        None if series.stopped.is_some() => "nothing; nothing is sent".to_owned(),
         None => "free: the next sale gets it".to_owned(),
     };
     row(&series.next.to_string(), &ours, &theirs_text(&series.kra_next));

@@ -16,6 +16,15 @@ pub fn run_verify(config: Option<&Path>, arguments: &VerifyArgs) -> Exit {
     if let Some(file) = arguments.path.as_ref().filter(|path| path.is_file()) {
         return verify_file(file, arguments.output.json);
     }
+    if let Some(path) = arguments.path.as_ref().filter(|path| {
+        std::fs::metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    }) {
+        eprintln!(
+            "etims-gateway: there is no {}: name an export or the directory of a store",
+            path.display()
+        );
+        return Exit::NoInput;
+    }
     let (dir, up_to) = match &arguments.path {
         Some(dir) => (dir.clone(), None),
         None => match configured(config) {

@@ -153,3 +153,21 @@ fn the_key_is_shown_on_request_only() {
     shown.expect(0);
     assert!(shown.out.contains(&key), "{shown:#?}");
 }
+
+#[test]
+fn what_cannot_be_printed_is_no_success() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let _gateway = shop.open_registered();
+    shop.till().sell("S-1");
+    for args in [&["status"][..], &["queue", "list"], &["verify"], &["receipt", "S-1"]] {
+        let mut command = crate::harness::binary();
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = command.args(args).arg("--config").arg(shop.config()).stdout(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(70), "{args:?}: {ended:?}");
+        assert!(String::from_utf8_lossy(&ended.stderr).contains("standard output"), "{args:?}: {ended:?}");
+    }
+    shop.command(&["verify", "/nowhere/at/all"]).expect(66);
+    let said = shop.command(&["device", "init", "--tin", "bad"]).text();
+    assert!(said.contains("tin: ") && !said.contains('{'), "{said}");
+}
