@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::config::{DEFAULT_PATH, Effective, Loaded, Problems, Settings, Source, Warning};
+use crate::daemon::{Unusable, tls};
 
 use super::args::Output;
 use super::exit_code::Exit;
@@ -24,7 +25,10 @@ pub fn check_config(
 ) -> io::Result<Exit> {
     let checked = Settings::load(path, environment).and_then(|mut loaded| {
         loaded.warnings.extend(loaded.check_secrets()?);
-        Ok(loaded)
+        match tls(&loaded.settings) {
+            Ok(_) => Ok(loaded),
+            Err(Unusable { key, why }) => Err(loaded.found_wrong(key, why)),
+        }
     });
     match (&checked, output.json) {
         (Ok(loaded), true) => {

@@ -106,20 +106,32 @@ impl Loaded {
                 Ok(_) => None,
             };
             if let Some(message) = fault {
-                let held = self.effective.iter().find(|held| held.key == key);
-                problems.push(Problem {
-                    key: key.to_owned(),
-                    value: held.and_then(|held| held.value.clone()),
-                    message,
-                    allowed: None,
-                    source: held.map_or(Source::Default, |held| held.source.clone()),
-                });
+                problems.push(self.problem(key, message));
             } else if file.is_world_readable(directory) {
                 let message = "every user of this machine may read the file; chmod o-r it".to_owned();
                 warnings.push(Warning { key: key.to_owned(), message });
             }
         }
         if problems.is_empty() { Ok(warnings) } else { Err(problems) }
+    }
+
+    /// The one problem that a key as it is set has, found out by trying.
+    pub fn found_wrong(&self, key: &str, message: String) -> Problems {
+        let mut problems = Problems::default();
+        problems.push(self.problem(key, message));
+        problems
+    }
+
+    /// What is wrong with a key as it is set.
+    fn problem(&self, key: &str, message: String) -> Problem {
+        let held = self.effective.iter().find(|held| held.key == key);
+        Problem {
+            key: key.to_owned(),
+            value: held.and_then(|held| held.value.clone()),
+            message,
+            allowed: None,
+            source: held.map_or(Source::Default, |held| held.source.clone()),
+        }
     }
 }
 

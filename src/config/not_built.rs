@@ -14,8 +14,6 @@ pub const NOT_BUILT: &[NotBuilt] = &[
     NotBuilt { key: "kra.environment", value: Some("gateway-sandbox") },
     NotBuilt { key: "kra.environment", value: Some("gateway-production") },
     NotBuilt { key: "kra.wire", value: Some("gateway") },
-    NotBuilt { key: "http.tls_certificate", value: None },
-    NotBuilt { key: "http.tls_key", value: None },
 ];
 
 /// Is this key, at this value, refused for now?

@@ -285,7 +285,7 @@ fn rules_of_single_keys() {
         &["did you mean serial[0].baud?", "another [[serial]]", "serial[1].parity", "ASCII"],
     );
     refused("", &[("ETIMS_SERIAL", "[{ port = \"/dev/ttyS0\", bauds = 1 }]")], &["$ETIMS_SERIAL"]);
-    refused("http.tls_key = \"/k\"", &[], &["not built yet"]);
+    refused("http.tls_key = \"/k\"", &[], &["needs http.tls_certificate too"]);
     let long = format!("unix.path = \"/{}\"", "a".repeat(107));
     refused(&long, &[], &["at most 107"]);
 }

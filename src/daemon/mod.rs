@@ -15,4 +15,4 @@ mod wiring;
 
 pub use reload::Configuration;
 pub use run::{StartError, Stopped, make_store, run};
-pub use wiring::{log_format, log_level};
+pub use wiring::{Unusable, log_format, log_level, tls};

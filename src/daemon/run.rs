@@ -300,7 +300,8 @@ impl Parts {
             operator: self.operator.clone(),
             printer,
         });
-        let Sockets { till, admin } = sockets::bind(settings, passed).await?;
+        let Sockets { till, admin } =
+            sockets::bind(settings, passed, wiring::tls(settings)?.as_ref()).await?;
         let guard = sockets::guard(settings, &till, wiring::token(settings)?)?;
         let counters = Arc::clone(&self.watch.instruments.counters);
         let limits = Limits { counters, ..wiring::limits(settings) };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::wiring;
 use crate::config::Settings;
-use crate::http::{Guard, ListenError, Listener};
+use crate::http::{Guard, ListenError, Listener, ServerTls};
 use crate::systemd::PassedSocket;
 
 /// All of them, bound.
@@ -17,7 +17,11 @@ pub(super) struct Sockets {
 }
 
 /// Binds them; the admin socket is always our own.
-pub(super) async fn bind(settings: &Settings, passed: Vec<PassedSocket>) -> Result<Sockets, ListenError> {
+pub(super) async fn bind(
+    settings: &Settings,
+    passed: Vec<PassedSocket>,
+    tls: Option<&ServerTls>,
+) -> Result<Sockets, ListenError> {
     let mut till = Vec::new();
     if passed.is_empty() {
         for address in &settings.http.listen {
@@ -28,6 +32,15 @@ pub(super) async fn bind(settings: &Settings, passed: Vec<PassedSocket>) -> Resu
         for socket in passed {
             till.push(Listener::from_fd(socket.fd)?);
         }
+    }
+    let till: Vec<Listener> = till.into_iter().map(|listener| listener.with_tls(tls.cloned())).collect();
+    // What systemd passes need not be what the configuration names: the rule goes by the real address.
+    if let Some(local) = till
+        .iter()
+        .filter_map(Listener::local_addr)
+        .find(|local| !may_listen(*local, settings.http.token_file.is_some(), tls.is_some()))
+    {
+        return Err(ListenError::Open { address: local });
     }
     Ok(Sockets { till, admin: Listener::unix(&settings.admin.path, 0o600, None)? })
 }
@@ -40,4 +53,34 @@ pub(super) fn guard(
 ) -> Result<Guard, crate::http::GuardError> {
     let addresses: Vec<SocketAddr> = till.iter().filter_map(Listener::local_addr).collect();
     Guard::new(wiring::origins(settings), &addresses, token)
+}
+
+/// Beyond this machine nobody is heard without a token and TLS.
+fn may_listen(local: SocketAddr, token: bool, tls: bool) -> bool {
+    local.ip().to_canonical().is_loopback() || (token && tls)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_with_token_and_tls_beyond_this_machine() {
+        for (address, loopback) in [
+            ("127.0.0.1:8460", true),
+            ("127.8.8.8:1", true),
+            ("[::1]:8460", true),
+            ("[::ffff:127.0.0.1]:8460", true),
+            ("0.0.0.0:8460", false),
+            ("[::]:8460", false),
+            ("192.168.1.5:8460", false),
+            ("[fe80::1]:8460", false),
+        ] {
+            let local = address.parse().unwrap();
+            assert!(may_listen(local, true, true), "{address}");
+            for (token, tls) in [(false, false), (true, false), (false, true)] {
+                assert_eq!(may_listen(local, token, tls), loopback, "{address} {token} {tls}");
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use tracing::info;
 use crate::config::{self, BaseUrl, CfmDt, Environment, LogFormat, LogLevel, Settings, WebhookAddress, Wire};
 use crate::fiscal::{BhfId, Codes, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
 use crate::gateway::{SendingRules, Shown, TakingRules};
-use crate::http::{BodyBudget, Limits};
+use crate::http::{BodyBudget, Limits, ServerTls};
 use crate::kra;
 use crate::queue::Dice;
 use crate::queue::drain::Policy;
@@ -176,6 +176,24 @@ pub(super) fn token(settings: &Settings) -> Result<Option<String>, Unusable> {
         .read(settings.credentials_directory.as_deref())
         .map_err(|error| unusable("http.token_file")(error.to_string()))?;
     Ok(Some(secret.expose().to_owned()))
+}
+
+/// What TCP connections are secured with.
+///
+/// # Errors
+/// The files cannot be read, or do not belong together.
+pub fn tls(settings: &Settings) -> Result<Option<ServerTls>, Unusable> {
+    let Some(tls) = &settings.http.tls else { return Ok(None) };
+    let certificate = std::fs::read(&tls.certificate).map_err(|error| {
+        unusable("http.tls_certificate")(format!("{}: {error}", tls.certificate.display()))
+    })?;
+    let key = tls
+        .key
+        .read(settings.credentials_directory.as_deref())
+        .map_err(|error| unusable("http.tls_key")(error.to_string()))?;
+    ServerTls::from_pem(&certificate, key.expose().as_bytes())
+        .map(Some)
+        .map_err(|fault| unusable("http.tls_certificate")(fault.to_string()))
 }
 
 /// Web pages that may call, as browsers write their origin.

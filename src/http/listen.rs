@@ -11,6 +11,7 @@ use rustix::net::AddressFamily;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::request::Peer;
+use super::tls::ServerTls;
 use super::unix_socket::{self, SocketFile};
 
 /// A socket that accepts connections. A Unix socket's file that we made is removed when this is dropped.
@@ -18,6 +19,8 @@ use super::unix_socket::{self, SocketFile};
 pub struct Listener {
     socket: Socket,
     name: String,
+    /// What is spoken on a TCP socket first.
+    pub(super) tls: Option<ServerTls>,
     /// Kept for what its end does.
     _file: Option<SocketFile>,
 }
@@ -38,6 +41,14 @@ pub enum ListenError {
         address: SocketAddr,
         /// Why.
         error: io::Error,
+    },
+    /// Other machines could reach it, and it is not secured.
+    #[error(
+        "{address} can be reached from other machines: that takes http.token_file, http.tls_certificate and http.tls_key"
+    )]
+    Open {
+        /// The address.
+        address: SocketAddr,
     },
     /// Somebody listens on the Unix socket already.
     #[error("{} is in use by a running process", path.display())]
@@ -78,7 +89,11 @@ impl ListenError {
         match self {
             Self::InUse { .. } => true,
             Self::Address { error, .. } => error.kind() == io::ErrorKind::AddrInUse,
-            Self::NoGroup { .. } | Self::NotASocket { .. } | Self::Passed(_) | Self::Path { .. } => false,
+            Self::NoGroup { .. }
+            | Self::Open { .. }
+            | Self::NotASocket { .. }
+            | Self::Passed(_)
+            | Self::Path { .. } => false,
         }
     }
 }
@@ -100,7 +115,7 @@ impl Listener {
         let cannot = |error| ListenError::Address { address, error };
         let socket = TcpListener::bind(address).await.map_err(cannot)?;
         let local = socket.local_addr().map_err(cannot)?;
-        Ok(Listener { socket: Socket::Tcp(socket, local), name: local.to_string(), _file: None })
+        Ok(Listener { socket: Socket::Tcp(socket, local), name: local.to_string(), tls: None, _file: None })
     }
 
     /// Listens on a Unix socket with these permission bits and this group (a name of `/etc/group`, or a number), both
@@ -113,7 +128,12 @@ impl Listener {
         let (socket, file) = unix_socket::bind(path, mode, group)?;
         let cannot = |error| ListenError::Path { step: "listen on", path: path.to_owned(), error };
         let socket = UnixListener::from_std(socket).map_err(cannot)?;
-        Ok(Listener { socket: Socket::Unix(socket), name: path.display().to_string(), _file: Some(file) })
+        Ok(Listener {
+            socket: Socket::Unix(socket),
+            name: path.display().to_string(),
+            tls: None,
+            _file: Some(file),
+        })
     }
 
     /// Takes a listening TCP or Unix socket that the service manager passed. To be called inside the runtime.
@@ -133,7 +153,12 @@ impl Listener {
             AddressFamily::INET | AddressFamily::INET6 => {
                 let socket = TcpListener::from_std(fd.into()).map_err(passed)?;
                 let local = socket.local_addr().map_err(passed)?;
-                Ok(Listener { socket: Socket::Tcp(socket, local), name: local.to_string(), _file: None })
+                Ok(Listener {
+                    socket: Socket::Tcp(socket, local),
+                    name: local.to_string(),
+                    tls: None,
+                    _file: None,
+                })
             }
             AddressFamily::UNIX => {
                 let socket = UnixListener::from_std(StdUnixListener::from(fd)).map_err(passed)?;
@@ -141,10 +166,22 @@ impl Listener {
                     socket.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
                 let name =
                     path.map_or_else(|| "a passed Unix socket".to_owned(), |path| path.display().to_string());
-                Ok(Listener { socket: Socket::Unix(socket), name, _file: None })
+                Ok(Listener { socket: Socket::Unix(socket), name, tls: None, _file: None })
             }
             other => Err(wrong(&format!("its address family is {other:?}"))),
         }
+    }
+
+    /// Speaks TLS from now on, if this is a TCP socket.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<ServerTls>) -> Listener {
+        let tls = tls.filter(|_| matches!(self.socket, Socket::Tcp(..)));
+        Listener { tls, ..self }
+    }
+
+    /// Whether everything said over it can be read on the way.
+    pub const fn is_in_the_clear(&self) -> bool {
+        self.tls.is_none()
     }
 
     /// The address of a TCP listener, with the port that was taken.
@@ -153,11 +190,6 @@ impl Listener {
             Socket::Tcp(_, local) => Some(*local),
             Socket::Unix(_) => None,
         }
-    }
-
-    /// Can other machines reach it? Then a token and TLS are asked for.
-    pub fn is_beyond_loopback(&self) -> bool {
-        self.local_addr().is_some_and(|local| !local.ip().to_canonical().is_loopback())
     }
 
     pub(super) async fn accept(&self) -> io::Result<Accepted> {

@@ -15,6 +15,7 @@ mod request;
 mod serve;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod unix_socket;
 
 pub use answer::{Answer, Body};
@@ -23,3 +24,4 @@ pub use limits::{BodyBudget, Limits};
 pub use listen::{ListenError, Listener};
 pub use request::{Peer, Request};
 pub use serve::serve;
+pub use tls::{ServerTls, TlsFault};

@@ -41,6 +41,7 @@ pub async fn serve<H, F>(
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let shared = Arc::new(Shared { limits, guard, handler, shutdown: shutdown.clone(), alive });
     let mut stop = std::pin::pin!(told_to_stop(shutdown));
+    let secured = !listener.is_in_the_clear();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -59,6 +60,8 @@ pub async fn serve<H, F>(
             if let Ok(word) = Arc::clone(&turned_away).try_acquire_owned() {
                 tokio::spawn(async move {
                     match accepted {
+                        // No handshake for somebody who is not served.
+                        Accepted::Tcp(..) if secured => {}
                         Accepted::Tcp(stream, ..) => turn_away(stream).await,
                         Accepted::Unix(stream, _) => turn_away(stream).await,
                     }
@@ -67,14 +70,22 @@ pub async fn serve<H, F>(
             }
             continue;
         };
-        let shared = Arc::clone(&shared);
+        let (shared, tls) = (Arc::clone(&shared), listener.tls.clone());
         tokio::spawn(async move {
             let _alive = shared.alive.clone();
-            match accepted {
-                Accepted::Tcp(stream, peer, local) => {
+            match (accepted, tls) {
+                (Accepted::Tcp(stream, peer, local), Some(tls)) => {
+                    match tls.accept(stream, shared.limits.header_timeout).await {
+                        Ok(stream) => serve_connection(stream, Peer::Tcp(peer), Some(local), shared).await,
+                        Err(error) => {
+                            debug!(%peer, error = &error as &dyn std::error::Error, "no TLS with a client");
+                        }
+                    }
+                }
+                (Accepted::Tcp(stream, peer, local), None) => {
                     serve_connection(stream, Peer::Tcp(peer), Some(local), shared).await
                 }
-                Accepted::Unix(stream, peer) => serve_connection(stream, peer, None, shared).await,
+                (Accepted::Unix(stream, peer), _) => serve_connection(stream, peer, None, shared).await,
             }
             drop(place);
         });

@@ -51,5 +51,6 @@ mod serial;
 mod series;
 mod shutdown;
 mod store;
+mod tls;
 mod twins;
 mod webhooks;
