@@ -9,7 +9,7 @@ use super::console::in_words;
 use super::desk::Desk;
 use super::line_request::read;
 use super::refusal::{Refusal, Unavailable};
-use super::reply::Reply;
+use super::reply::{Hello, Reply};
 use super::routes::Call;
 use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
 use crate::serial::{Answer, Asked, Request};
@@ -49,7 +49,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Line
     }
 
     async fn reply(self: Arc<Self>, request: Request) -> Reply {
-        if request.stopping && request.asked == Asked::Sale {
+        let stopping = request.stopping;
+        if stopping && request.asked == Asked::Sale {
             return Refusal::Unavailable { why: Unavailable::Stopping, retry_after: SOON }.into();
         }
         let call = match read(request) {
@@ -70,6 +71,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Line
         let work =
             tokio::spawn(async move { working.desk.reply(call, &working.origin, &working.prefix).await });
         match timeout(asked_to_wait + PATIENCE, work).await {
+            // As ENQ is answered, and as a sale would be.
+            Ok(Ok(Reply::Hello(hello))) if stopping => Reply::Hello(Hello { accepting: false, ..hello }),
             Ok(Ok(reply)) => reply,
             Ok(Err(_)) => Refusal::Internal.into(),
             Err(_) => self.as_it_stands(posted.as_deref()).await,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{counted, numbers, open};
 use crate::harness::{Gateway, eventually, say_skipped};
 use crate::kra::{Kra, Wire};
-use crate::pty::{ENQ, SYN, frame};
+use crate::pty::{CAN, ENQ, SYN, frame};
 use crate::sale::{running_number, sale, sale_with};
 
 fn ms(millis: u64) -> Duration {
@@ -304,4 +304,31 @@ fn a_stop_answers_first() {
     assert_eq!(gateway.wait_end(Duration::from_secs(15)).code(), Some(0));
     let _gateway = shop.open();
     assert_eq!(numbers(&shop), ["AT-THE-STOP"]);
+}
+
+/// While the last answer of KRA is waited for, everything that a register asks says that no sale is taken any more.
+#[test]
+fn during_a_stop_every_answer_says_that_no_sale_is_taken() {
+    let kra = Kra::start(Wire::Json);
+    let (shop, line) = super::on_one_line(&kra, "");
+    shop.change("kra.request_timeout", "\"20s\"");
+    let mut gateway = shop.open_registered();
+    line.wait_ready();
+    kra.fault(
+        json!({ "fault": "slow", "count": 1, "function": "saveTrnsSalesOsdc", "args": { "ms": 5000 } }),
+    );
+    line.send(frame(5, 'S', &sale("LAST").to_string()));
+    sleep(ms(500));
+    gateway.terminate();
+    let last = line.reply();
+    assert!(last.syns > 3, "{last:?}");
+    last.expect(5, 's', 202);
+    line.send([ENQ]);
+    assert_eq!(line.listen(ms(300), |heard| !heard.is_empty()).first().map(|(_, byte)| *byte), Some(CAN));
+    assert_eq!(line.ask(0, 'H', r#"{"proto":1}"#).expect(0, 'h', 200)["accepting"], false);
+    assert_eq!(line.ask(6, 'S', &sale("TOO-LATE").to_string()).expect(6, 'e', 503)["error"], "stopping");
+    assert_eq!(line.ask(7, 'Q', r#"{"trdInvcNo":"LAST"}"#).expect(7, 'q', 200)["status"], "pending");
+    assert_eq!(gateway.wait_end(Duration::from_secs(15)).code(), Some(0));
+    let _gateway = shop.open();
+    assert_eq!(numbers(&shop), ["LAST"]);
 }
