@@ -80,6 +80,8 @@ pub enum Print {
     NotPrintable(Status),
     /// The receipt or slip.
     Page(Page),
+    /// It is too long for whom it is for; that it was printed is not recorded.
+    TooLong,
     /// There is no such sale.
     Unknown,
 }
@@ -96,8 +98,8 @@ pub enum Page {
 }
 
 impl<L: Ledger + Registry> Printer<L> {
-    /// Prints the receipt of the sale with this number; `shown_as`: the number as its register knows it. That an original
-    /// was printed is on the disk before it is given away.
+    /// Prints the receipt of the sale with this number; `shown_as`: the number as its register knows it; `fits`: whether a
+    /// page can be carried to it. That an original was printed is on the disk before it is given away.
     ///
     /// # Errors
     /// The store cannot be read, or takes no record.
@@ -106,28 +108,29 @@ impl<L: Ledger + Registry> Printer<L> {
         trader_ref: &str,
         shown_as: &str,
         order: PrintOrder,
+        fits: impl Fn(&Page) -> bool + Send,
     ) -> Result<Print, LedgerError> {
         let Some(printing) = self.ledger.printing(trader_ref).await? else { return Ok(Print::Unknown) };
         let sale = &printing.sale;
-        let copy = match sale.status {
-            Status::Signed => !self.gives_original(&printing, order.which).await?,
-            Status::NotFiscal | Status::Pending | Status::Rejected => false,
+        let original = match sale.status {
+            Status::Signed => original(&printing, order.which),
+            Status::NotFiscal | Status::Pending | Status::Rejected => None,
             Status::AcceptedNoProof | Status::Parked | Status::Settled => {
                 return Ok(Print::NotPrintable(sale.status));
             }
         };
-        Ok(Print::Page(self.page(&printing, shown_as, copy, order)))
-    }
-
-    /// True: this print is the original, and the log says so.
-    async fn gives_original(&self, printing: &Printing, which: Which) -> Result<bool, LedgerError> {
-        let again = match (which, &printing.printed) {
-            (Which::Copy, _) => return Ok(false),
-            (_, None) => false,
-            (Which::Again, Some(printed)) if !printed.again && printed.age <= JAMMED => true,
-            (_, Some(_)) => return Ok(false),
-        };
-        self.ledger.record_print(&printing.sale, again).await
+        let copy = sale.status == Status::Signed && original.is_none();
+        let page = self.page(&printing, shown_as, copy, order);
+        if !fits(&page) {
+            return Ok(Print::TooLong);
+        }
+        match original {
+            // Somebody else was given it meanwhile.
+            Some(Original { again }) if !self.ledger.record_print(sale, again).await? => {
+                Ok(Print::Page(self.page(&printing, shown_as, true, order)))
+            }
+            _ => Ok(Print::Page(page)),
+        }
     }
 
     fn page(&self, printing: &Printing, shown_as: &str, copy: bool, order: PrintOrder) -> Page {
@@ -175,6 +178,24 @@ impl<L: Ledger + Registry> Printer<L> {
             PageFormat::Json => Page::Json(json(&receipt)),
             PageFormat::Text => Page::Text(text(&receipt, order.width)),
         }
+    }
+}
+
+/// A print that is to be the original.
+struct Original {
+    /// Once more, because the paper jammed.
+    again: bool,
+}
+
+/// `None`: it is to be a copy.
+fn original(printing: &Printing, which: Which) -> Option<Original> {
+    match (which, &printing.printed) {
+        (Which::Copy, _) => None,
+        (_, None) => Some(Original { again: false }),
+        (Which::Again, Some(printed)) if !printed.again && printed.age <= JAMMED => {
+            Some(Original { again: true })
+        }
+        (_, Some(_)) => None,
     }
 }
 

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::fiscal::{Fault, FaultCode, KraDateTime, Label, Registration};
 use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Registry, Sale, StoreHealth};
-use crate::gateway::{Posted, Print, Printer, Refused, Registered, Registrar, Taken, Taking, Watch};
+use crate::gateway::{Page, Posted, Print, Printer, Refused, Registered, Registrar, Taken, Taking, Watch};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
 use crate::status::{Posting, alerts, degraded};
@@ -87,9 +87,12 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             Call::LastSale => self.last_sale(origin, prefix).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
             Call::News { after } => self.news(after, prefix).await,
-            Call::PrintReceipt { trader_ref, order } => {
+            Call::PrintReceipt { trader_ref, order, room } => {
                 let own = format!("{prefix}{trader_ref}");
-                printed(self.printer.print(&own, &trader_ref, order).await)
+                let fits = |page: &Page| {
+                    room.is_none_or(|room| Reply::Receipt(page.clone()).serial_body().len() <= room)
+                };
+                printed(self.printer.print(&own, &trader_ref, order, fits).await)
             }
             Call::PostSale { body, wait } => self.post_sale(&body, origin, prefix, wait).await,
             Call::ShowSale { trader_ref, wait } => {
@@ -307,6 +310,7 @@ pub(crate) fn printed(print: Result<Print, LedgerError>) -> Result<Reply, Refusa
     match print.map_err(|error| ledger_refusal(&error))? {
         Print::NotPrintable(status) => Err(Refusal::NotPrintable(status)),
         Print::Page(page) => Ok(Reply::Receipt(page)),
+        Print::TooLong => Err(Refusal::ReceiptTooLong),
         Print::Unknown => Err(Refusal::NotFound { what: "sale" }),
     }
 }

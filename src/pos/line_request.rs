@@ -86,7 +86,9 @@ fn read_print(data: &[u8]) -> Result<Call, Refusal> {
     let (copy, again) = (flag("copy"), flag("again"));
     let order = print_order(&PrintWords { format: format.as_deref(), width, again, copy });
     match trader_ref {
-        Some(trader_ref) if faults.is_empty() => Ok(Call::PrintReceipt { trader_ref, order: order? }),
+        Some(trader_ref) if faults.is_empty() => {
+            Ok(Call::PrintReceipt { trader_ref, order: order?, room: Some(MAX_DATA) })
+        }
         _ => Err(Refusal::Faults(faults)),
     }
 }
@@ -151,6 +153,7 @@ mod tests {
         let printed = |which, format, width| Call::PrintReceipt {
             trader_ref: "T1".to_owned(),
             order: PrintOrder { which, format, width },
+            room: Some(MAX_DATA),
         };
         check(Asked::Print, r#"{"trdInvcNo":"T1"}"#, printed(Which::AsItComes, PageFormat::Text, 42));
         check(

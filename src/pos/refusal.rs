@@ -116,6 +116,8 @@ pub enum Refusal {
     },
     /// A sale that stands like this has nothing that may be printed.
     NotPrintable(Status),
+    /// The receipt is longer than a serial reply.
+    ReceiptTooLong,
     /// A web page that may not call.
     OriginNotAllowed,
     /// The request came too slowly.
@@ -199,7 +201,7 @@ impl Refusal {
             Self::MethodNotAllowed { .. } => 405,
             Self::TimedOut => 408,
             Self::DeviceDiffers | Self::NotPrintable(_) | Self::TraderRefReused { .. } => 409,
-            Self::TooLarge { .. } => 413,
+            Self::ReceiptTooLong | Self::TooLarge { .. } => 413,
             Self::NotJson => 415,
             Self::HostNotAllowed => 421,
             Self::KraRejected(_) => 422,
@@ -230,7 +232,7 @@ impl Refusal {
             Self::NotPrintable(_) => "not_printable",
             Self::OriginNotAllowed => "origin_not_allowed",
             Self::TimedOut => "timed_out",
-            Self::TooLarge { .. } => "too_large",
+            Self::ReceiptTooLong | Self::TooLarge { .. } => "too_large",
             Self::TraderRefReused { .. } => "trdInvcNo_reused",
             Self::Unauthorised => "unauthorised",
             Self::Unavailable { why, .. } => why.word(),
@@ -266,6 +268,11 @@ impl Refusal {
                 "This web page may not call the gateway (http.allowed_origins).".to_owned()
             }
             Self::TimedOut => "The request did not come in time.".to_owned(),
+            Self::ReceiptTooLong => {
+                "This receipt is too long for a serial line. Ask for it as text with a small width, or over HTTP; \
+                 nothing was printed."
+                    .to_owned()
+            }
             Self::TooLarge { limit } => format!("The body is larger than {limit} bytes."),
             Self::TraderRefReused { stored: Some(_) } => {
                 "This number was used too long ago to be repeated. The stored sale's state is in this answer."

@@ -70,6 +70,8 @@ pub enum Call {
         trader_ref: String,
         /// For what printer, and whether the original.
         order: PrintOrder,
+        /// The most bytes that its reply may have as JSON, where it must fit a frame.
+        room: Option<usize>,
     },
     /// How this sale is.
     ShowSale {
@@ -120,7 +122,7 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
                 again: flag(request, "again")?,
                 copy: flag(request, "copy")?,
             })?;
-            Ok(Call::PrintReceipt { trader_ref: (*trader_ref).to_owned(), order })
+            Ok(Call::PrintReceipt { trader_ref: (*trader_ref).to_owned(), order, room: None })
         }
         ["api", "events"] => {
             only(method, &[Method::GET], "GET")?;

@@ -101,7 +101,8 @@ fn a_sale_over_the_line_is_the_same_sale_over_http() {
     assert_eq!(line.ask(51, 'S', "").expect(51, 'e', 400)["error"], "bad_json");
     assert_eq!(line.ask(52, 'X', "{}").expect(52, 'e', 400)["error"], "bad_query");
     assert_eq!(line.ask(0, 'S', &sale("T-4").to_string()).expect(0, 'e', 400)["error"], "bad_query");
-    assert_eq!(line.ask(53, 'P', r#"{"trdInvcNo":"T-1"}"#).kind, 'e');
+    let printed = line.ask(53, 'P', r#"{"trdInvcNo":"T-1"}"#);
+    assert!(printed.expect(53, 'p', 200)["text"].as_str().unwrap().contains("TAX INVOICE"));
     assert_eq!(numbers(&shop).len(), 2);
 }
 
@@ -312,6 +313,25 @@ fn lengths() {
     assert!(many.len() > 40_000);
     line.ask(5, 'S', &many).expect(5, 's', 201);
     assert_eq!(numbers(&shop), ["MANY"]);
+}
+
+/// A receipt that fits no reply: the register is told what to do, and its original is still to be had.
+#[test]
+fn a_receipt_that_is_too_long_for_the_line_is_not_printed() {
+    let kra = Kra::start(Wire::Json);
+    let (_shop, _gateway, line) = open(&kra);
+    let lines: Vec<Value> = (0..300).map(|_| crate::sale::line()).collect();
+    let many = json!({ "trdInvcNo": "MANY", "itemList": lines }).to_string();
+    line.ask(1, 'S', &many).expect(1, 's', 201);
+    let wide = line.ask(2, 'P', r#"{"trdInvcNo":"MANY","width":250}"#);
+    let body = wide.expect(2, 'e', 413);
+    assert_eq!(body["error"], "too_large");
+    assert!(body["message"].as_str().unwrap().contains("small width"), "{body}");
+    let copy = |text: &Value| text.as_str().unwrap().contains("COPY");
+    let original = line.ask(3, 'P', r#"{"trdInvcNo":"MANY","width":32}"#);
+    assert!(!copy(&original.expect(3, 'p', 200)["text"]));
+    let second = line.ask(4, 'P', r#"{"trdInvcNo":"MANY","width":32}"#);
+    assert!(copy(&second.expect(4, 'p', 200)["text"]));
 }
 
 /// Point 10.
