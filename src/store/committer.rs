@@ -3,31 +3,33 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use crate::queue::{Seq, Status};
-use crate::store::checkpoint::flush_and_sync;
-use crate::store::codec::{length_u32, length_u64, length_usize};
+use crate::store::codec::{length_u32, length_u64};
 use crate::store::effect::Effect;
 use crate::store::entry::Entry;
 use crate::store::error::{CommitError, ReadError};
 use crate::store::fold::{Changes, Placed, after, subject};
 use crate::store::group::{BLOCK, HEADER, Header, OVERHEAD, Sums, seal};
-use crate::store::inbox::{Condition, Mail, Request};
+use crate::store::inbox::{Mail, Request};
 use crate::store::index::IndexError;
 use crate::store::journal::{Next, Writer};
-use crate::store::keys::{Signer, base_bytes, checkpoint_bytes};
+use crate::store::keys::{Signer, base_bytes};
 use crate::store::options::{Committed, Options};
 use crate::store::record::{Kind, Located, NewRecord, encode_record, encoded_bound, sha256};
 use crate::store::reindex::reopen_index;
-use crate::store::room::needed_by;
-use crate::store::rules::{check_form, judge_step, may_print};
 use crate::store::shared::Shared;
 use crate::store::spares::give_up_reserve;
-use crate::store::standing::{Base, Checkpoint, Standing};
+use crate::store::standing::{Base, Standing};
+
+mod checkpoints;
+mod considering;
+
+pub(crate) use checkpoints::Pace;
+use considering::Considered;
 
 /// More waits for the next group, so that nobody waits long for one sync.
 const GROUP_SOFT_LIMIT: usize = 1 << 20;
@@ -59,55 +61,6 @@ pub(crate) struct Committer {
     pub(crate) read_from: u32,
 }
 
-/// When the next checkpoint is due.
-pub(crate) struct Pace {
-    last_commit: Instant,
-    last_checkpoint: Instant,
-    bytes: u64,
-    /// Something was committed since the last checkpoint.
-    stale: bool,
-    /// Somebody waits for a checkpoint.
-    asked: bool,
-    /// A flush is on its way: what was applied when it began.
-    flushing: Option<Flushing>,
-}
-
-struct Flushing {
-    thread: Option<JoinHandle<()>>,
-    indexed: Seq,
-    sums: Sums,
-    replay_segment: u32,
-    /// The segments that unfinished documents needed when the flush began.
-    needed: Vec<u32>,
-    /// Which opening of the index was flushed.
-    opening: u64,
-}
-
-impl Pace {
-    pub(crate) fn new() -> Self {
-        let now = Instant::now();
-        Self { last_commit: now, last_checkpoint: now, bytes: 0, stale: false, asked: false, flushing: None }
-    }
-
-    /// A checkpoint as soon as may be.
-    pub(crate) fn ask(&mut self) {
-        (self.stale, self.asked) = (true, true);
-    }
-
-    /// When a flush is to begin; `None`: not before something happens.
-    fn due(&self, options: &Options) -> Option<Instant> {
-        if !self.stale || self.flushing.is_some() {
-            return None;
-        }
-        if self.asked || self.bytes >= options.checkpoint_bytes {
-            return Some(self.last_commit);
-        }
-        let quiet = self.last_commit.checked_add(options.checkpoint_quiet);
-        let busy = self.last_checkpoint.checked_add(options.checkpoint_every);
-        quiet.into_iter().chain(busy).min()
-    }
-}
-
 /// A group in the making.
 pub(crate) struct Draft {
     buffer: Vec<u8>,
@@ -120,15 +73,6 @@ pub(crate) struct Draft {
     twins: Vec<(Request, String)>,
     /// Waiters of these documents are told.
     decided: Vec<Seq>,
-}
-
-/// What to do with a request.
-enum Considered {
-    Known(Entry),
-    Refused(CommitError),
-    /// What was found out for each record.
-    Take(Vec<Step>),
-    Twin(String),
 }
 
 /// What a record needs to be written.
@@ -307,116 +251,6 @@ impl Committer {
         size <= GROUP_SOFT_LIMIT && size.next_multiple_of(BLOCK) <= self.writer.room()
     }
 
-    /// Checks a request against the store's rules, the index, and the group in hand.
-    fn consider(
-        &self,
-        draft: Option<&Draft>,
-        request: &Request,
-        bytes: usize,
-    ) -> Result<Considered, ReadError> {
-        if let Err(why) = check_form(&request.records) {
-            return Ok(Considered::Refused(why));
-        }
-        if let Some(limit) = self.too_large(bytes) {
-            return Ok(Considered::Refused(CommitError::TooLarge { bytes, limit }));
-        }
-        let changes = draft.map(|draft| &draft.changes);
-        if let Some(decided) = self.consider_document(changes, request, bytes)? {
-            return Ok(decided);
-        }
-        for Condition { document, status } in request.conditions.iter().copied() {
-            let found = self.entry(changes, document)?.map(|entry| entry.status);
-            if found != Some(status) {
-                return Ok(Considered::Refused(CommitError::Changed { document, expected: status, found }));
-            }
-        }
-        let mut steps = Vec::with_capacity(request.records.len());
-        // What earlier records of this request make of documents: whether it is finished, and its number.
-        let mut touched: Vec<(Seq, bool, Option<u64>)> = Vec::new();
-        for record in &request.records {
-            let Some(document) = subject(&record.effect) else {
-                steps.push(Step::default());
-                continue;
-            };
-            if let Effect::Printed { key, again, .. } = &record.effect {
-                let known = self.finished(changes, key)?;
-                if let Err(what) = may_print(known.as_ref(), document, *again) {
-                    return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what }));
-                }
-                steps.push(Step { used: None, known });
-                continue;
-            }
-            let earlier = touched.iter().rev().find(|(seq, ..)| *seq == document).copied();
-            let mut known = None;
-            let (finished, bound) = if let Some((_, finished, bound)) = earlier {
-                (finished, bound)
-            } else {
-                known = self.entry(changes, document)?;
-                let standing = known
-                    .as_ref()
-                    .map(|entry| (entry.status.is_finished(), entry.bound.map(|bound| bound.number)));
-                standing.unwrap_or((true, None))
-            };
-            match judge_step(&record.effect, finished, bound) {
-                Err(what) => return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what })),
-                Ok((finished, bound, used)) => {
-                    touched.push((document, finished, bound));
-                    steps.push(Step { used, known });
-                }
-            }
-        }
-        Ok(Considered::Take(steps))
-    }
-
-    /// A document that is known, or has a twin in the group in hand, or for which there is no room; `None`: go on. This
-    /// comes before anything else: a repeat is a repeat whatever has changed since.
-    fn consider_document(
-        &self,
-        changes: Option<&Changes>,
-        request: &Request,
-        bytes: usize,
-    ) -> Result<Option<Considered>, ReadError> {
-        let document = request.records.iter().find_map(|record| match &record.effect {
-            Effect::Document { key, queued, .. } => Some((key, *queued)),
-            _ => None,
-        });
-        let Some((key, queued)) = document else { return Ok(None) };
-        if changes.is_some_and(|changes| changes.by_key(key).is_some()) {
-            return Ok(Some(Considered::Twin(key.clone())));
-        }
-        if let Some(entry) = self.shared.find(key)? {
-            return Ok(Some(Considered::Known(entry)));
-        }
-        let waiting = self.sums.queue.count + changes.map_or(0, Changes::newly_queued);
-        if queued && waiting >= self.options.max_documents {
-            return Ok(Some(Considered::Refused(CommitError::QueueFull { waiting })));
-        }
-        let room = self.shared.room();
-        let more = changes.map_or(0, Changes::newly_needed).saturating_add(needed_by(length_u64(bytes)));
-        Ok((!room.takes(more)).then_some(Considered::Refused(CommitError::DiskLow { room })))
-    }
-
-    /// A document that may be finished, by its key.
-    fn finished(&self, changes: Option<&Changes>, key: &str) -> Result<Option<Entry>, ReadError> {
-        match changes.and_then(|changes| changes.by_key(key)) {
-            Some(entry) => Ok(Some(entry.clone())),
-            None => self.shared.find(key),
-        }
-    }
-
-    fn entry(&self, changes: Option<&Changes>, document: Seq) -> Result<Option<Entry>, ReadError> {
-        match changes.and_then(|changes| changes.entry(document)) {
-            Some(entry) => Ok(Some(entry.clone())),
-            None => self.shared.entry(document),
-        }
-    }
-
-    /// The most bytes that a group takes, if these are more.
-    pub(crate) fn too_large(&self, bytes: usize) -> Option<usize> {
-        let limit = length_usize(self.options.segment_size) - OVERHEAD - BASE_BOUND;
-        (bytes > limit).then_some(limit)
-    }
-
     /// Begins a group, in a new segment if the next `bytes` do not fit into this one. `None`: the disk is full.
     pub(crate) fn begin(&mut self, bytes: usize) -> Result<Option<Draft>, Broken> {
         let size = (OVERHEAD + bytes).next_multiple_of(BLOCK);
@@ -568,99 +402,6 @@ impl Committer {
         mended.map_err(|IndexError { what, .. }| self.broken(format!("{failed}; opened anew: {what}")))?;
         tracing::warn!(%error, "the disk was full; the index is open again");
         Ok(())
-    }
-
-    /// Lets a plain thread flush and sync the index, so that nobody waits for it.
-    fn begin_flush(&mut self) {
-        let shared = Arc::clone(&self.shared);
-        let flush = move || {
-            let flushed = shared.index.with(flush_and_sync);
-            shared.inbox.post(|mail| mail.flushed = Some(flushed));
-        };
-        self.pace.last_checkpoint = Instant::now();
-        self.pace.bytes = 0;
-        self.pace.asked = false;
-        match std::thread::Builder::new().name("store-checkpoint".into()).spawn(flush) {
-            Ok(thread) => self.pace.flushing = Some(self.flushing(Some(thread))),
-            Err(error) => {
-                tracing::warn!(%error, "no thread for a checkpoint; tried again later");
-                self.pace.last_commit = Instant::now();
-            }
-        }
-    }
-
-    fn flushing(&self, thread: Option<JoinHandle<()>>) -> Flushing {
-        Flushing {
-            thread,
-            indexed: self.head.0,
-            sums: self.sums,
-            replay_segment: self.writer.position().0,
-            needed: self.shared.needed_segments(),
-            opening: self.shared.index.openings(),
-        }
-    }
-
-    /// The index is on the disk as it was when the flush began: says so in the journal.
-    fn flushed(&mut self, flushed: Result<(), IndexError>) -> Result<(), Broken> {
-        let Some(flushing) = self.pace.flushing.take() else { return Ok(()) };
-        if let Some(thread) = flushing.thread {
-            // It has posted its result: this does not wait.
-            let _ = thread.join();
-        }
-        let anew = self.shared.index.openings() != flushing.opening;
-        if let Err(error) = flushed.or_else(|error| if anew { Ok(()) } else { Err(error) }) {
-            // Not on the disk: the next flush says what is.
-            return self.mend_index(&error);
-        }
-        if anew {
-            // The next flush is of the index that is open now.
-            return Ok(());
-        }
-        let quiet = self.head.0 == flushing.indexed;
-        let flushing = Flushing { thread: None, ..flushing };
-        self.write_checkpoint(&flushing, false)?;
-        self.checkpointed = Some(flushing.needed);
-        self.pace.stale = !quiet;
-        Ok(())
-    }
-
-    /// Finishes: a last flush, a last checkpoint.
-    fn close(&mut self) -> Result<(), Broken> {
-        if let Some(thread) = self.pace.flushing.take().and_then(|flushing| flushing.thread) {
-            let _ = thread.join();
-        }
-        if self.pace.stale {
-            let flush = || self.shared.index.with(flush_and_sync);
-            flush().or_else(|error| {
-                self.mend_index(&error)
-                    .and_then(|()| flush().map_err(|error| self.broken(format!("the index failed: {error}"))))
-            })?;
-            self.write_checkpoint(&self.flushing(None), true)?;
-        }
-        Ok(())
-    }
-
-    fn write_checkpoint(&mut self, flushing: &Flushing, closing: bool) -> Result<(), Broken> {
-        let body = Checkpoint {
-            indexed: flushing.indexed,
-            sums: flushing.sums,
-            replay_segment: flushing.replay_segment,
-            closing,
-            unfinished: self.shared.needed_segments(),
-            standing: self.standing.clone(),
-        }
-        .encode();
-        let mut record = own_record(&self.options, Kind::Checkpoint, body);
-        record.signature = Some([0; 64]);
-        // Without room it is left out: the next start has more to do.
-        let Some(mut draft) = self.begin(encoded_bound(&record))? else { return Ok(()) };
-        let signed =
-            checkpoint_bytes(&self.shared.journal.id(), draft.head.0 + 1, &draft.head.1, &record.body);
-        record.signature = Some(self.shared.signer.sign(&signed));
-        self.push(&mut draft, &record, Step::default());
-        draft.standing.checkpointed(flushing.replay_segment);
-        self.indexed = flushing.indexed;
-        self.commit(draft)
     }
 }
 
