@@ -433,6 +433,11 @@ impl Shared {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn keys_are_checked(&self) -> bool {
+        !self.check().running
+    }
+
     fn check(&self) -> MutexGuard<'_, Check> {
         self.keys.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -104,7 +104,7 @@ impl Spares {
     pub(crate) fn wait_ready(&self) {
         let missing = |state: &mut State| self.stock.missing(state).is_some();
         let state = self.stock.state();
-        let waited = self.stock.changed.wait_timeout_while(state, Duration::from_secs(30), missing).unwrap();
+        let waited = self.stock.changed.wait_timeout_while(state, Duration::from_secs(120), missing).unwrap();
         assert!(!waited.1.timed_out(), "no spare in time");
     }
 }

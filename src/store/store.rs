@@ -332,6 +332,12 @@ impl Store {
         Upkeep::new(Arc::clone(&self.handle.shared), options.clone())
     }
 
+    /// Whether the check of the keys has come to its end.
+    #[cfg(test)]
+    pub(crate) fn keys_are_checked(&self) -> bool {
+        self.shared().keys_are_checked()
+    }
+
     /// As if the check of the keys had only begun.
     #[cfg(test)]
     pub(crate) fn begin_check_of_keys(&self) {
