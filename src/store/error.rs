@@ -94,14 +94,15 @@ pub enum OpenError {
     },
 }
 
+#[cfg(test)]
 impl OpenError {
-    /// The exit code after sysexits(3): 65 damaged data, 66 no store there, 69 in use, 74 the disk said no.
-    pub const fn exit_code(&self) -> u8 {
+    /// How `run` ends with it: 65 damaged data, 66 no store there, 69 in use, 70 the disk said no.
+    pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Damaged { .. } | Self::JournalBehind { .. } | Self::Foreign { .. } | Self::Key { .. } => 65,
             Self::NoStore { .. } => 66,
             Self::Locked { .. } => 69,
-            Self::Io { .. } | Self::Index { .. } => 74,
+            Self::Io { .. } | Self::Index { .. } => 70,
         }
     }
 }

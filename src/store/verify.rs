@@ -67,17 +67,6 @@ pub enum VerifyError {
     },
 }
 
-impl VerifyError {
-    /// The exit code: 1 found a problem, 66 no store there, 74 the disk said no.
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Bad { .. } => 1,
-            Self::Io { .. } => 74,
-            Self::NoStore { .. } => 66,
-        }
-    }
-}
-
 /// Checks the journal of the store in `dir`: checksums, running numbers, group numbers, the chain, the signatures over sales
 /// and over the chain. `up_to`: the head of the daemon that has it open; records after that are left alone. Blocks.
 pub fn verify(
