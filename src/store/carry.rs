@@ -223,10 +223,17 @@ mod tests {
             let mut bytes = Vec::new();
             carried.put(&mut bytes);
             prop_assert!(bytes.len() <= crate::store::Effect::Carried(Box::new(carried.clone())).encoded_bound());
-            prop_assert_eq!(Carried::take(&mut Take(&bytes)).unwrap(), carried);
+            prop_assert_eq!(Carried::take(&mut Take(&bytes)).unwrap(), carried.clone());
             for cut in 0..bytes.len() {
                 prop_assert!(Carried::take(&mut Take(&bytes[..cut])).is_err());
             }
+            let reshelved = crate::store::Effect::Reshelved {
+                kind: crate::store::Kind::Item, key: carried.key.clone(), part,
+            };
+            let mut bytes = Vec::new();
+            crate::store::effect::encode_effect(&mut bytes, &reshelved);
+            prop_assert!(bytes.len() <= reshelved.encoded_bound());
+            prop_assert_eq!(crate::store::effect::decode_effect(&mut Take(&bytes)).unwrap(), reshelved);
             let retired = Retired { first_segment: 9, first_seq: document, previous: content, keys };
             let mut bytes = Vec::new();
             retired.put(&mut bytes);

@@ -199,13 +199,18 @@ impl Chain {
                 let bound = carried.bound.map(|(_, part)| part);
                 [Some(carried.sale), bound, carried.outcome]
             }
-            Effect::Kept { part, .. } => [Some(*part), None, None],
+            Effect::Kept { part, .. } | Effect::Reshelved { part, .. } => [Some(*part), None, None],
             _ => return Err("a CARRY that carries nothing"),
         };
         for part in parts.into_iter().flatten() {
             let bytes = part.bytes(&carry.body).map_err(|Malformed(what)| what)?;
             let original = decode_record(bytes).map_err(|Malformed(what)| what)?;
             let Record { kind, stamp, origin, effect, body, signature, .. } = &original;
+            if let Effect::Reshelved { kind: shelf, key, .. } = &carry.effect
+                && (shelf != kind || !matches!(effect, Effect::Shelved { key: its } if its == key))
+            {
+                return Err("a record that was taken along stands for another key");
+            }
             let document = Signer::document_bytes(*kind, stamp, origin, effect, body);
             if *kind == Kind::Sale
                 && !signature

@@ -22,6 +22,7 @@ use crate::store::options::{Committed, Options};
 use crate::store::record::{Kind, Located, NewRecord, encode_record, encoded_bound, sha256};
 use crate::store::reindex::reopen_index;
 use crate::store::shared::Shared;
+use crate::store::shelf::shelved;
 use crate::store::spares::give_up_reserve;
 use crate::store::standing::{Base, Standing};
 
@@ -59,6 +60,8 @@ pub(crate) struct Committer {
     pub(crate) checkpointed: Option<Vec<u32>>,
     /// Where the next start begins to read: by the newest BASE, which is what it finds first.
     pub(crate) read_from: u32,
+    /// The row of the shelf up to which what stands there was taken along from the oldest segment.
+    pub(crate) reshelved: Option<Vec<u8>>,
 }
 
 /// A group in the making.
@@ -82,6 +85,8 @@ pub(crate) struct Step {
     pub(crate) used: Option<u64>,
     /// Its document as the index has it, unless this group has touched it.
     pub(crate) known: Option<Entry>,
+    /// Where its row of the shelf leads, likewise.
+    pub(crate) shelved: Option<Located>,
 }
 
 /// Nothing more is written in this run, for this reason.
@@ -173,7 +178,7 @@ impl Committer {
                 return Err("the disk is full".to_owned());
             };
             for (record, known) in group {
-                self.push(&mut draft, record, Step { used: None, known: known.clone() });
+                self.push(&mut draft, record, Step { known: known.clone(), ..Step::default() });
             }
             self.commit(draft).map_err(|Broken(why)| why)?;
         }
@@ -295,7 +300,7 @@ impl Committer {
 
     /// Adds a record to the group: numbers it, chains it, and works out what it does to its document.
     pub(crate) fn push(&self, draft: &mut Draft, record: &NewRecord, step: Step) -> (Seq, [u8; 32], Located) {
-        let Step { used, known } = step;
+        let Step { used, known, shelved: place } = step;
         let start = draft.buffer.len();
         let seq = draft.head.0 + 1;
         let length = encode_record(&mut draft.buffer, seq, &draft.head.1, record, used);
@@ -311,6 +316,9 @@ impl Committer {
         draft.head = (seq, hash);
         draft.standing.apply(record.kind, &record.effect, used, at);
         let placed = Placed { seq, kind: record.kind, stamp: record.stamp, at, effect: &record.effect };
+        if let Some(row) = shelved(placed) {
+            draft.changes.shelf.note(place, row);
+        }
         let known =
             subject(&record.effect).and_then(|document| draft.changes.entry(document).cloned()).or(known);
         if let Some(entry) = after(known.as_ref(), placed) {

@@ -24,8 +24,8 @@ const LIVE: [u64; 2] = [256, 128];
 
 /// Whether sled's file is more than four times what is in it, and `slack` bytes.
 pub(crate) fn is_due(file: u64, sums: &Sums, slack: u64) -> bool {
-    let live =
-        sums.keys.count.saturating_mul(LIVE[0]).saturating_add(sums.queue.count.saturating_mul(LIVE[1]));
+    let keys = sums.keys.count.saturating_add(sums.shelf.count).saturating_mul(LIVE[0]);
+    let live = keys.saturating_add(sums.queue.count.saturating_mul(LIVE[1]));
     file > live.saturating_mul(4).saturating_add(slack)
 }
 
@@ -114,6 +114,7 @@ mod tests {
         let sums = |keys, queue| Sums {
             keys: TreeSum { count: keys, sum: 0 },
             queue: TreeSum { count: queue, sum: 0 },
+            ..Sums::default()
         };
         assert!(!is_due(64 << 20, &sums(0, 0), 64 << 20));
         assert!(is_due((64 << 20) + 1, &sums(0, 0), 64 << 20));

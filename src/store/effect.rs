@@ -52,6 +52,11 @@ pub enum Effect {
         /// Once more, because the paper jammed.
         again: bool,
     },
+    /// From here on this record stands for its key, and the one before it for nothing: an item, a code list.
+    Shelved {
+        /// The key, at most [`KEY_MAX`](crate::store::KEY_MAX) bytes; each kind has its own.
+        key: String,
+    },
     /// Where the number series goes on, and what it goes on from.
     Series {
         /// The next number.
@@ -68,6 +73,15 @@ pub enum Effect {
         /// Its bytes, in the body.
         part: Part,
     },
+    /// A record that stands for its key was taken along from a segment that is to be retired. Written by the store alone.
+    Reshelved {
+        /// Its kind.
+        kind: Kind,
+        /// Its key.
+        key: String,
+        /// Its bytes, in the body.
+        part: Part,
+    },
     /// Everything before a segment is no longer kept. Written by the store alone.
     Retired(Box<Retired>),
 }
@@ -75,13 +89,15 @@ pub enum Effect {
 impl Effect {
     /// Only the store writes these; a caller's is refused.
     pub(crate) const fn is_own(&self) -> bool {
-        matches!(self, Self::Carried(_) | Self::Kept { .. } | Self::Retired(_))
+        matches!(self, Self::Carried(_) | Self::Kept { .. } | Self::Reshelved { .. } | Self::Retired(_))
     }
 
     /// An upper bound of what [`encode_effect`] appends.
     pub(crate) fn encoded_bound(&self) -> usize {
         match self {
             Self::Retired(retired) => retired.encoded_bound(),
+            // Many of them make one group.
+            Self::Shelved { key } | Self::Reshelved { key, .. } => key.len() + 16,
             // At most two short texts and what is fixed.
             _ => 2 * 256 + 160,
         }
@@ -205,6 +221,16 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
             out.put_u8(kind.code());
             part.put(out);
         }
+        Effect::Shelved { key } => {
+            out.put_u8(18);
+            out.put_short(key.as_bytes());
+        }
+        Effect::Reshelved { kind, key, part } => {
+            out.put_u8(19);
+            out.put_u8(kind.code());
+            out.put_short(key.as_bytes());
+            part.put(out);
+        }
         Effect::Retired(retired) => {
             out.put_u8(7);
             retired.put(out);
@@ -242,6 +268,12 @@ pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
             part: Part::take(take)?,
         },
         7 => Effect::Retired(Box::new(Retired::take(take)?)),
+        18 => Effect::Shelved { key: take.text()? },
+        19 => Effect::Reshelved {
+            kind: Kind::from_code(take.u8()?).ok_or(Malformed("an unknown kind"))?,
+            key: take.text()?,
+            part: Part::take(take)?,
+        },
         8 => Effect::Printed { document: take.u64()?, key: take.text()?, again: take.flag()? },
         _ => return Err(Malformed("an unknown effect")),
     })

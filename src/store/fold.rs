@@ -9,6 +9,7 @@ use crate::store::group::Sums;
 use crate::store::options::Counts;
 use crate::store::record::{Kind, Located, Stamp};
 use crate::store::room::needed_by;
+use crate::store::shelf::{ShelfChanges, ShelfSegments};
 
 /// A record in its place, as far as the index is concerned.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub(crate) fn subject(effect: &Effect) -> Option<Seq> {
         | Effect::Hardware
         | Effect::Series { .. }
         | Effect::Kept { .. }
+        | Effect::Shelved { .. }
+        | Effect::Reshelved { .. }
         | Effect::Retired(_) => None,
     }
 }
@@ -45,6 +48,8 @@ pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
         | Effect::Hardware
         | Effect::Series { .. }
         | Effect::Kept { .. }
+        | Effect::Shelved { .. }
+        | Effect::Reshelved { .. }
         | Effect::Retired(_) => None,
         Effect::Carried(carried) => Some(carried.entry(placed.at)),
         Effect::Document { key, content, queued } => Some(Entry {
@@ -91,6 +96,8 @@ pub(crate) struct Changes {
     order: Vec<Seq>,
     /// Finished documents whose record is no longer kept: key and value in `by_key`.
     retired: Vec<(String, Vec<u8>)>,
+    /// What it puts on the shelf.
+    pub(crate) shelf: ShelfChanges,
 }
 
 #[derive(Debug)]
@@ -128,7 +135,7 @@ impl Changes {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.order.is_empty() && self.retired.is_empty()
+        self.order.is_empty() && self.retired.is_empty() && self.shelf.is_empty()
     }
 
     /// Only finished documents that leave the index: their keys and values in `by_key`.
@@ -173,6 +180,7 @@ impl Changes {
         for (key, value) in &self.retired {
             sums.keys.remove(key.as_bytes(), value);
         }
+        sums.shelf = self.shelf.sum_after(sums.shelf);
         sums
     }
 }
@@ -194,6 +202,8 @@ pub(crate) struct Tally {
     pub(crate) parked: BTreeSet<Seq>,
     /// How many records of unfinished documents are in which segment.
     segments: BTreeMap<u32, u64>,
+    /// The same of what stands on the shelf.
+    pub(crate) shelf: ShelfSegments,
     /// What becomes of the unfinished ones will take so many bytes of journal.
     pub(crate) needed: u64,
 }
@@ -207,6 +217,7 @@ impl Tally {
             }
             self.count(&change.after.row());
         }
+        self.shelf.apply(&changes.shelf);
     }
 
     /// One more unfinished document; a finished one changes nothing.

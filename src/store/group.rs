@@ -36,6 +36,15 @@ impl TreeSum {
         self.count = self.count.wrapping_sub(1);
         self.sum = self.sum.wrapping_sub(row_hash(key, value));
     }
+
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        out.put_u64(self.count);
+        out.put_u128(self.sum);
+    }
+
+    pub(crate) fn take(take: &mut Take<'_>) -> Result<Self, Malformed> {
+        Ok(Self { count: take.u64()?, sum: take.u128()? })
+    }
 }
 
 fn row_hash(key: &[u8], value: &[u8]) -> u128 {
@@ -54,19 +63,17 @@ fn row_hash(key: &[u8], value: &[u8]) -> u128 {
 pub(crate) struct Sums {
     pub(crate) queue: TreeSum,
     pub(crate) keys: TreeSum,
+    pub(crate) shelf: TreeSum,
 }
 
 impl Sums {
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        for tree in [self.queue, self.keys] {
-            out.put_u64(tree.count);
-            out.put_u128(tree.sum);
-        }
+    /// The shelf's come last: a group from before there was one has zeros in their place, which is what an empty one has.
+    fn put(&self, out: &mut Vec<u8>) {
+        [self.queue, self.keys, self.shelf].into_iter().for_each(|tree| tree.put(out));
     }
 
-    pub(crate) fn take(take: &mut Take<'_>) -> Result<Self, Malformed> {
-        let mut tree = || Ok(TreeSum { count: take.u64()?, sum: take.u128()? });
-        Ok(Self { queue: tree()?, keys: tree()? })
+    fn take(take: &mut Take<'_>) -> Result<Self, Malformed> {
+        Ok(Self { queue: TreeSum::take(take)?, keys: TreeSum::take(take)?, shelf: TreeSum::take(take)? })
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | `queue` | running number / 32 | of each: place of the sale, status, attempts, number, place of the outcome | each step; removed when finished |
 //! | `by_key` | the register's number | running number; once finished, the row of `queue` too | accepted, finished |
+//! | `shelf` | kind, key | place of the newest record of that key (`shelf`) | each such record |
 //! | `meta` | `applied`, `format`, `journal` | last applied record, layout, journal id | each group, once, once |
 //!
 //! Key, content hash and time of a document are read from its sale's record: rows are small, and 32 of `queue` are
@@ -24,7 +25,7 @@ use crate::queue::Seq;
 use crate::store::bucket::{Bucket, bucket_of};
 use crate::store::entry::{Keyed, Row, keyed, open_row, seq_key};
 use crate::store::fold::{Change, Changes, Tally};
-use crate::store::group::TreeSum;
+use crate::store::group::{Sums, TreeSum};
 use crate::store::record::{Located, Malformed};
 
 const FORMAT: u64 = 1;
@@ -59,6 +60,7 @@ pub(crate) struct Index {
     db: Db,
     queue: Tree,
     by_key: Tree,
+    shelf: Tree,
     meta: Tree,
     /// The first error: after one, a handle's reads may quietly stop short, so nothing more is asked.
     dead: Mutex<Option<IndexError>>,
@@ -72,6 +74,20 @@ pub(crate) struct Leaver {
     pub(crate) value: Vec<u8>,
     /// Where its outcome is.
     pub(crate) outcome: Option<Located>,
+}
+
+/// The sums of what was walked whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Walked {
+    queue: TreeSum,
+    shelf: TreeSum,
+}
+
+impl Walked {
+    /// Whether they are what the journal says.
+    pub(crate) fn agree(self, told: &Sums) -> bool {
+        self.queue == told.queue && self.shelf == told.shelf
+    }
 }
 
 /// How far the check of `by_key` has come. Changes are taken into what is expected, and behind its position into what was
@@ -127,9 +143,10 @@ impl Index {
             }
         };
         let tree = |name: &str| db.open_tree(name).map_err(said);
-        let (queue, by_key, meta) = (tree("queue")?, tree("by_key")?, tree("meta")?);
+        let (queue, by_key, shelf) = (tree("queue")?, tree("by_key")?, tree("shelf")?);
+        let meta = tree("meta")?;
         match (meta.get("format").map_err(said)?, meta.get("journal").map_err(said)?) {
-            (None, None) if queue.is_empty() && by_key.is_empty() => {
+            (None, None) if queue.is_empty() && by_key.is_empty() && shelf.is_empty() => {
                 meta.insert("format", &FORMAT.to_be_bytes()).map_err(said)?;
                 meta.insert("journal", journal).map_err(said)?;
             }
@@ -145,6 +162,7 @@ impl Index {
             db,
             queue,
             by_key,
+            shelf,
             meta,
             dead: Mutex::default(),
             walk: Mutex::default(),
@@ -245,6 +263,7 @@ impl Index {
                 self.put_key(key, &value)?;
             }
             self.put_rows(closed)?;
+            self.put_shelf(&changes.shelf)?;
             // A new document's own row shows how far the index is; the mark is for the other records.
             if shown < applied {
                 self.meta.insert("applied", &seq_key(applied)).map_err(said)?;
@@ -332,8 +351,8 @@ impl Index {
         std::fs::metadata(self.path.join("db")).map_or(0, |file| file.len())
     }
 
-    /// Walks `queue` whole: its sum, and the counts over the documents.
-    pub(crate) fn survey(&self) -> Result<(TreeSum, Tally), IndexError> {
+    /// Walks `queue` and `shelf` whole: their sums, and the counts over what is in them.
+    pub(crate) fn survey(&self) -> Result<(Walked, Tally), IndexError> {
         self.ask(|| {
             let mut sum = TreeSum::default();
             let mut tally = Tally::default();
@@ -344,7 +363,8 @@ impl Index {
                     tally.count(&open_row(seq, row).map_err(said)?);
                 }
             }
-            Ok((sum, tally))
+            let shelf = self.survey_shelf(&mut tally.shelf)?;
+            Ok((Walked { queue: sum, shelf }, tally))
         })
     }
 
@@ -480,5 +500,6 @@ impl From<Malformed> for IndexError {
     }
 }
 
+mod shelf;
 #[cfg(test)]
 mod tests;

@@ -37,8 +37,8 @@ const FULL_DISK_PAUSE: Duration = Duration::from_secs(1);
 /// The ledger and registry over one store.
 #[derive(Debug)]
 pub struct JournalLedger {
-    store: Store,
-    stamp: fn() -> Stamp,
+    pub(super) store: Store,
+    pub(super) stamp: fn() -> Stamp,
     pub(super) secrets: Secrets,
     dir: PathBuf,
     pub(super) terms: Terms,
@@ -100,7 +100,7 @@ pub enum LedgerOpenError {
     },
 }
 
-fn commit_failed(error: CommitError) -> LedgerError {
+pub(super) fn commit_failed(error: CommitError) -> LedgerError {
     match error {
         CommitError::DiskFull | CommitError::DiskLow { .. } => LedgerError::DiskLow,
         CommitError::QueueFull { .. } => LedgerError::Full,

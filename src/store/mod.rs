@@ -26,6 +26,9 @@
 //! effects to documents, for commits, replays and rebuilds alike. The trees are described in `index`. Each group's header
 //! carries sums over them, as they stand after it: by these a start tells a good index from a bad one.
 //!
+//! Items and code lists have no state but their newest record: the `shelf` is where each is found. Damage in one is damage in
+//! something finished: the item or list is missing, is told of, and is posted or fetched again.
+//!
 //! # A long life
 //!
 //! Closed segments that nobody needs any more are compressed (`packing` makes them, `pack` reads them: places in them stay
@@ -113,6 +116,8 @@ mod scan;
 mod scrub;
 mod secrets;
 mod shared;
+mod shelf;
+mod shelving;
 mod slot;
 mod spares;
 mod standing;

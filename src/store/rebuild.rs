@@ -185,7 +185,7 @@ pub(crate) fn build(
     }
     let (walked, tally) = index.survey().map_err(failed_index)?;
     let told = surveyed[ending.last].groups.last().map_or(sums, |(_, header)| header.sums);
-    if walked != sums.queue {
+    if !walked.agree(&sums) {
         return Err(failed_index(IndexError::new("it does not keep what is put into it")));
     }
     if told != sums {

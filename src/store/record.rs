@@ -336,6 +336,7 @@ mod tests {
             Just(Effect::None),
             Just(Effect::Alerts),
             Just(Effect::Hardware),
+            "[ -~]{1,128}".prop_map(|key| Effect::Shelved { key }),
             ("[ -~]{1,50}", any::<[u8; 32]>(), any::<bool>())
                 .prop_map(|(key, content, queued)| Effect::Document { key, content, queued }),
             (any::<u64>(), any::<u64>()).prop_map(|(document, number)| Effect::Bound { document, number }),

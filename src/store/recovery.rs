@@ -144,6 +144,7 @@ pub(crate) fn open_on(
         standing: end.standing,
         // Nothing is retired before this run's first checkpoint has said what is needed.
         checkpointed: None,
+        reshelved: None,
         read_from: reader.replay_segment,
         indexed: end.indexed,
         failed_marker,

@@ -23,6 +23,7 @@ use crate::store::record::Record;
 use crate::store::recovery::io_at;
 use crate::store::replay::{End, Light, Reader};
 use crate::store::shared::Shared;
+use crate::store::shelf::shelved;
 
 /// Records that are read at one time when an index is opened anew, and keys that are checked.
 const REPLAYED_AT_ONCE: usize = 256;
@@ -110,7 +111,7 @@ pub(crate) fn reopen_index(
             }
         }
         let differs = || IndexError::new("it differs from what the journal says it holds");
-        if index.survey()?.0 != sums.queue {
+        if !index.survey()?.0.agree(&sums) {
             return Err(differs());
         }
         index.begin_walk(sums.keys);
@@ -163,13 +164,13 @@ fn catch_up(
         replay(&index, &complete, &end.replay)?;
         index.survey()
     };
-    let (sum, tally) = match caught() {
+    let (walked, tally) = match caught() {
         Ok(found) => found,
         Err(IndexError { disk_full: true, .. }) => return Err(no_room(path, dir)),
         Err(IndexError { what: why, .. }) => return Ok(Err(why)),
     };
     let told = end.last.2.sums;
-    if sum != told.queue {
+    if !walked.agree(&told) {
         return Ok(Err("it differs from what the journal says it holds".into()));
     }
     Ok(Ok(Opened { index, sums: told, tally }))
@@ -233,6 +234,14 @@ pub(crate) fn fold_light<E: From<IndexError>>(
 ) -> Result<(), E> {
     let placed =
         Placed { seq: light.seq, kind: light.kind, stamp: light.stamp, at: light.at, effect: &light.effect };
+    if let Some((row, at)) = shelved(placed) {
+        let before = match changes.shelf.place(&row) {
+            Some(place) => Some(place),
+            None => index.shelf_place(&row)?,
+        };
+        changes.shelf.note(before, (row, at));
+        return Ok(());
+    }
     let mut before = None;
     if let Some(document) = subject(&light.effect) {
         before = match changes.entry(document) {

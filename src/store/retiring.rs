@@ -6,7 +6,6 @@ use crate::store::carry::{Part, Retired, carry};
 use crate::store::codec::{length_u32, length_u64};
 use crate::store::committer::{Broken, Committer, Draft, Step, own_record};
 use crate::store::effect::Effect;
-use crate::store::entry::Entry;
 use crate::store::fold::Changes;
 use crate::store::keys::retire_bytes;
 use crate::store::record::{Kind, Located, NewRecord, encoded_bound};
@@ -14,7 +13,9 @@ use crate::store::record::{Kind, Located, NewRecord, encoded_bound};
 /// Documents taken along before others are let in again, in one group; and about so many bytes of them.
 const CARRIED_AT_ONCE: usize = 32;
 const CARRIED_BYTES: usize = 256 << 10;
-/// Unfinished documents looked at, at a time.
+/// What stands on the shelf is taken along so much at a time.
+const RESHELVED_AT_ONCE: usize = 512;
+/// Unfinished documents, and rows of the shelf, looked at, at a time.
 const PAGE: usize = 256;
 
 /// What the upkeep asks of the committer.
@@ -98,7 +99,10 @@ impl Committer {
             }
             carried += 1;
         }
-        let records = match self.prepare_carries(segment) {
+        let prepared = self.prepare_carries(segment).and_then(|records| {
+            if records.is_empty() { self.prepare_reshelving(segment) } else { Ok(records) }
+        });
+        let records = match prepared {
             Ok(records) => records,
             Err(refused) => return Ok(refused),
         };
@@ -109,7 +113,7 @@ impl Committer {
             ));
         }
         let mut draft: Option<Draft> = None;
-        for (record, entry) in records {
+        for (record, step) in records {
             let bytes = encoded_bound(&record);
             if let Some(full) = draft.take_if(|draft| !self.fits(draft, bytes)) {
                 self.commit(full)?;
@@ -121,7 +125,7 @@ impl Committer {
                     None => return Ok(Answer::full()),
                 },
             };
-            self.push(&mut open, &record, Step { used: None, known: Some(entry) });
+            self.push(&mut open, &record, step);
             draft = Some(open);
             carried += 1;
         }
@@ -133,7 +137,7 @@ impl Committer {
 
     /// The CARRYs of the first documents that are still in `segment` or before it; nothing is written. Why there are none, if
     /// the first one cannot be taken along.
-    fn prepare_carries(&self, segment: u32) -> Result<Vec<(NewRecord, Entry)>, Answer> {
+    fn prepare_carries(&self, segment: u32) -> Result<Vec<(NewRecord, Step)>, Answer> {
         let mut records = Vec::new();
         let mut bytes = 0;
         let mut after = None;
@@ -159,7 +163,7 @@ impl Committer {
                     Ok((record, entry)) => match self.too_large(encoded_bound(&record)) {
                         None => {
                             bytes += encoded_bound(&record);
-                            records.push((record, entry));
+                            records.push((record, Step { known: Some(entry), ..Step::default() }));
                             if records.len() >= CARRIED_AT_ONCE || bytes >= CARRIED_BYTES {
                                 return Ok(records);
                             }
@@ -181,6 +185,56 @@ impl Committer {
         }
     }
 
+    /// The CARRYs of the next records that stand on the shelf and are in `segment` or before it; nothing is written. Goes on
+    /// where it ended the last time, so that all of them are one walk.
+    fn prepare_reshelving(&mut self, segment: u32) -> Result<Vec<(NewRecord, Step)>, Answer> {
+        let mut records = Vec::new();
+        let mut bytes = 0;
+        // Round once more where it did not begin at the beginning.
+        let mut rounds = if self.reshelved.is_some() { 2 } else { 1 };
+        while rounds > 0 && self.shared.shelf_needs(segment) {
+            let page = self.shared.shelf_page(self.reshelved.as_deref(), PAGE);
+            let page = page.map_err(|error| Answer::Refused(error.to_string()))?;
+            if page.is_empty() {
+                self.reshelved = None;
+                rounds -= 1;
+                continue;
+            }
+            for (row, at) in page {
+                if at.segment <= segment {
+                    let record = match self.reshelve(&row, at) {
+                        Ok(record) => record,
+                        // Those before it first.
+                        Err(_) if !records.is_empty() => return Ok(records),
+                        Err(refused) => return Err(refused),
+                    };
+                    bytes += encoded_bound(&record);
+                    records.push((record, Step { shelved: Some(at), ..Step::default() }));
+                }
+                self.reshelved = Some(row);
+                if records.len() >= RESHELVED_AT_ONCE || bytes >= CARRIED_BYTES {
+                    return Ok(records);
+                }
+            }
+        }
+        Ok(records)
+    }
+
+    fn reshelve(&self, row: &[u8], at: Located) -> Result<NewRecord, Answer> {
+        let key = row.split_first().and_then(|(code, key)| {
+            Some((Kind::from_code(*code)?, std::str::from_utf8(key).ok()?.to_owned()))
+        });
+        let body = match (key, self.shared.journal.bytes(at)) {
+            (Some((kind, key)), Ok(body)) => (kind, key, body),
+            (None, _) => return Err(Answer::Refused("a row of the shelf is not readable".to_owned())),
+            (_, Err(error)) => return Err(Answer::Refused(error.to_string())),
+        };
+        let (kind, key, body) = body;
+        let length = length_u32(body.len());
+        let effect = Effect::Reshelved { kind, key, part: Part { back: length, length, crc: at.crc } };
+        Ok(NewRecord { effect, ..own_record(&self.options, Kind::Carry, body) })
+    }
+
     fn retire(&mut self, retirement: Retirement) -> Result<Answer, Broken> {
         let Retirement { retired, values, text } = retirement;
         let segment = retired.first_segment.saturating_sub(1);
@@ -190,7 +244,8 @@ impl Committer {
             )));
         }
         let pinned = self.standing.pins.values().any(|at| at.segment <= segment);
-        let needed = self.shared.needed_segments().iter().any(|needed| *needed <= segment);
+        let needed = self.shared.needed_segments().iter().any(|needed| *needed <= segment)
+            || self.shared.shelf_needs(segment);
         // What the latest checkpoint needs, a start after a crash needs: unfinished documents must have left before it.
         let by_checkpoint =
             self.checkpointed.as_ref().is_none_or(|needed| needed.iter().any(|needed| *needed <= segment));

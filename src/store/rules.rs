@@ -5,6 +5,7 @@ use crate::store::effect::{Binding, Effect};
 use crate::store::entry::Entry;
 use crate::store::error::CommitError;
 use crate::store::record::{KEY_MAX, Kind, NewRecord, ORIGIN_MAX};
+use crate::store::shelf::is_shelved;
 
 /// The rules that need no look at anything but the records.
 pub(crate) fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
@@ -29,8 +30,13 @@ pub(crate) fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
         if record.kind == Kind::Sale && record.signature.is_none() {
             return invalid("a sale is not signed");
         }
+        if is_shelved(record.kind) != matches!(record.effect, Effect::Shelved { .. }) {
+            return invalid("items and code lists stand on a shelf, and nothing else does");
+        }
         let (key, sign) = match &record.effect {
-            Effect::Document { key, .. } | Effect::Printed { key, .. } => (key.len(), 0),
+            Effect::Document { key, .. } | Effect::Printed { key, .. } | Effect::Shelved { key } => {
+                (key.len(), 0)
+            }
             Effect::Moved { binding: Binding::Used { sign }, .. } => (1, sign.len()),
             Effect::Series { last: Some(last), .. } => (1, last.sign.len()),
             _ => (1, 0),
@@ -73,8 +79,10 @@ pub(crate) fn judge_step(
         | Effect::Hardware
         | Effect::Printed { .. }
         | Effect::Series { .. }
+        | Effect::Shelved { .. }
         | Effect::Carried(_)
         | Effect::Kept { .. }
+        | Effect::Reshelved { .. }
         | Effect::Retired(_) => Ok((false, bound, None)),
     }
 }

@@ -20,7 +20,7 @@ use crate::store::journal::Journal;
 use crate::store::keys::Signer;
 use crate::store::options::{Counts, Damage, Health};
 use crate::store::pack::key_hash;
-use crate::store::record::{Kind, Located, Stamp};
+use crate::store::record::{Kind, Located, Record, Stamp};
 use crate::store::room::Room;
 use crate::store::slot::IndexSlot;
 use crate::store::spares::Stock;
@@ -303,6 +303,61 @@ impl Shared {
 
     pub(crate) fn needed_segments(&self) -> Vec<u32> {
         self.public().tally.needed_segments()
+    }
+
+    /// Where a row of the shelf leads.
+    pub(crate) fn shelf_place(&self, row: &[u8]) -> Result<Option<Located>, ReadError> {
+        self.index.with(|index| index.shelf_place(row)).map_err(index_failed)
+    }
+
+    /// Up to `limit` rows of the shelf after this one.
+    pub(crate) fn shelf_page(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Located)>, ReadError> {
+        self.index.with(|index| index.shelf_page(after, limit)).map_err(index_failed)
+    }
+
+    /// Whether a record that stands on the shelf is in this segment or before it.
+    pub(crate) fn shelf_needs(&self, segment: u32) -> bool {
+        self.public().tally.shelf.reach_back_to(segment)
+    }
+
+    /// Gives every record of a kind that stands on the shelf to `each`, in the order of the journal; what is damaged goes
+    /// into the health and is left out. Records that are written meanwhile may be given or not.
+    pub(crate) fn read_shelf(
+        &self,
+        kind: Kind,
+        each: &mut dyn FnMut(Record),
+    ) -> Result<Vec<Damage>, ReadError> {
+        let mut damage = Vec::new();
+        let mut places = self.shelf_places(kind)?;
+        while let Some(at) = places.pop() {
+            match self.journal.read(at) {
+                Ok(record) => each(record),
+                // Retired between the two looks: by now all that stood in it was taken along.
+                Err(_) if !self.journal.knows(at.segment) => {
+                    let newer = self.shelf_places(kind)?;
+                    places.extend(newer.into_iter().filter(|place| place.segment > at.segment));
+                    places.sort_unstable_by_key(|at| std::cmp::Reverse((at.segment, at.offset)));
+                    places.dedup();
+                }
+                Err(ReadError::Damaged(found)) => {
+                    self.note_damage(found.clone());
+                    damage.push(found);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(damage)
+    }
+
+    /// Last first.
+    fn shelf_places(&self, kind: Kind) -> Result<Vec<Located>, ReadError> {
+        let mut places = self.index.with(|index| index.shelf_places(kind)).map_err(index_failed)?;
+        places.reverse();
+        Ok(places)
     }
 
     /// The oldest segment kept, and the one where the next start begins to read.

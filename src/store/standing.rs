@@ -6,7 +6,7 @@ use crate::queue::Seq;
 use crate::store::codec::{Put, Take, length_u32};
 use crate::store::effect::{Binding, Effect, LastAccepted, SeriesState, decode_series, encode_series};
 use crate::store::entry::{put_located, take_located};
-use crate::store::group::Sums;
+use crate::store::group::{Sums, TreeSum};
 use crate::store::record::{Kind, Located, Malformed};
 
 const VERSION: u8 = 1;
@@ -74,6 +74,8 @@ impl Standing {
             | Effect::Bound { .. }
             | Effect::Moved { .. }
             | Effect::Printed { .. }
+            | Effect::Shelved { .. }
+            | Effect::Reshelved { .. }
             | Effect::Carried(_) => {}
         }
     }
@@ -185,7 +187,8 @@ impl Checkpoint {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = vec![VERSION];
         out.put_u64(self.indexed);
-        self.sums.put(&mut out);
+        self.sums.queue.put(&mut out);
+        self.sums.keys.put(&mut out);
         out.put_u32(self.replay_segment);
         out.put_u8(u8::from(self.closing));
         out.put_u32(length_u32(self.unfinished.len()));
@@ -193,19 +196,28 @@ impl Checkpoint {
             out.put_u32(*segment);
         }
         self.standing.put(&mut out);
+        // Left out where nothing ever stood there, as in every store before there was a shelf.
+        if self.sums.shelf != TreeSum::default() {
+            self.sums.shelf.put(&mut out);
+        }
         out
     }
 
     pub(crate) fn decode(body: &[u8]) -> Result<Self, Malformed> {
         let mut take = versioned(body)?;
         let indexed = take.u64()?;
-        let sums = Sums::take(&mut take)?;
+        let (queue, keys) = (TreeSum::take(&mut take)?, TreeSum::take(&mut take)?);
         let replay_segment = take.u32()?;
         let closing = take.flag()?;
         let count = take.u32()?;
         let unfinished = (0..count).map(|_| take.u32()).collect::<Result<_, _>>()?;
         let standing = Standing::take(&mut take)?;
-        take.end()?;
+        let mut shelf = TreeSum::default();
+        if take.end().is_err() {
+            shelf = TreeSum::take(&mut take)?;
+            take.end()?;
+        }
+        let sums = Sums { queue, keys, shelf };
         Ok(Self { indexed, sums, replay_segment, closing, unfinished, standing })
     }
 }
@@ -322,6 +334,10 @@ mod tests {
             standing,
         };
         assert_eq!(Checkpoint::decode(&checkpoint.encode()).unwrap(), checkpoint);
+        let shelf = TreeSum { count: 3, sum: 9 };
+        let shelved = Checkpoint { sums: Sums { shelf, ..checkpoint.sums }, ..checkpoint.clone() };
+        assert_eq!(shelved.encode().len(), checkpoint.encode().len() + 24, "as ever where nothing is on it");
+        assert_eq!(Checkpoint::decode(&shelved.encode()).unwrap(), shelved);
         let hardware = vec![Identifier { name: "block/sda/wwid".into(), hash: [8; 32] }];
         let genesis = Genesis { journal: [1; 16], public_key: [2; 32], hardware };
         assert_eq!(Genesis::decode(&genesis.encode()).unwrap(), genesis);

@@ -16,7 +16,7 @@ use crate::store::finished::Finished;
 use crate::store::forward::Cursor;
 use crate::store::inbox::Condition;
 use crate::store::keys::Signer;
-use crate::store::options::{Committed, Counts, Health, OpenReport, Options, Progress};
+use crate::store::options::{Committed, Counts, Damage, Health, OpenReport, Options, Progress};
 use crate::store::record::{Kind, Located, NewRecord, Record, Stamp};
 use crate::store::recovery;
 use crate::store::scrub::scrub;
@@ -224,6 +224,15 @@ impl Store {
         self.shared().journal.first_seq()
     }
 
+    /// Gives every ITEM (or CODES) record that is the newest of its key to `each`, in no promised order; what is damaged is
+    /// told, goes into [`Store::health`], and is left out. Blocks: one walk of the shelf, and each record read.
+    ///
+    /// # Errors
+    /// The index failed, or the disk says no.
+    pub fn read_shelf(&self, kind: Kind, each: &mut dyn FnMut(Record)) -> Result<Vec<Damage>, ReadError> {
+        self.shared().read_shelf(kind, each)
+    }
+
     /// The pending document that is tied to a number, if one is.
     pub fn bound(&self) -> Option<Seq> {
         self.shared().bound()
@@ -373,6 +382,16 @@ impl Store {
     pub(crate) fn forget_key(&self, key: &str) {
         let lost = self.shared().index.with(|index| {
             index.lose(key);
+            Ok(())
+        });
+        lost.unwrap();
+    }
+
+    /// The index loses a row of the shelf.
+    #[cfg(test)]
+    pub(crate) fn forget_shelved(&self, row: &[u8]) {
+        let lost = self.shared().index.with(|index| {
+            index.lose_shelved(row);
             Ok(())
         });
         lost.unwrap();

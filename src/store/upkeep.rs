@@ -56,7 +56,7 @@ pub(crate) struct Upkeep {
     next_look: Instant,
     /// The youngest time in a segment, once it is known.
     youngest: BTreeMap<u32, i64>,
-    /// Documents taken along from the oldest segment so far.
+    /// Documents, and items and code lists, taken along from the oldest segment so far.
     carried: u64,
     /// The reason told last, so that each is told once.
     told: Option<String>,
@@ -216,14 +216,14 @@ impl Upkeep {
         if !ages.is_over(retention, present) {
             return Ok(Done::Nothing);
         }
-        if needed || self.shared.pinned(segment) {
+        if needed || self.shared.pinned(segment) || self.shared.shelf_needs(segment) {
             return Ok(match self.order(Order::Carry { segment }) {
                 Answer::Carried(count) => {
                     self.carried += count;
                     tracing::info!(
                         segment,
                         count,
-                        "unfinished documents taken along from the oldest segment"
+                        "unfinished documents, items and code lists taken along from the oldest segment"
                     );
                     Done::Carried(count)
                 }
@@ -248,7 +248,7 @@ impl Upkeep {
         let youngest = ages.youngest();
         let text = format!(
             "segment {segment} is no longer kept: records {first} to {}, {count} finished sales and credit notes, \
-             the youngest of {}; {} unfinished were taken along before",
+             the youngest of {}; {} unfinished, or items and code lists in use, were taken along before",
             next.saturating_sub(1),
             shown(youngest),
             self.carried

@@ -9,6 +9,7 @@ mod ledger;
 mod receiver;
 mod registry;
 mod sale;
+mod shelf;
 mod store_health;
 mod story;
 
@@ -21,5 +22,6 @@ pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};
 pub use receiver::{Bookmarks, Delivery, Posted, Receiver};
 pub use registry::{Device, KeptAnswer, LeftOver, RegistrationFailure, Registry};
 pub use sale::{Acted, Bound, PrintedOriginal, Printing, Sale};
+pub use shelf::{SHELVED_AT_ONCE, Shelf, Shelved, Shelves};
 pub use store_health::{DiskFacts, DiskLevel, StoreFacts, StoreHealth, StoreTiming, Wear};
 pub use story::{Came, Chapter, NumberThen, Stories, Told};

@@ -9,8 +9,10 @@ use crate::store::error::{CommitError, ReadError};
 use crate::store::fold::{Changes, subject};
 use crate::store::group::OVERHEAD;
 use crate::store::inbox::{Condition, Request};
+use crate::store::record::Located;
 use crate::store::room::needed_by;
 use crate::store::rules::{check_form, judge_step, may_print};
+use crate::store::shelf::{is_shelved, row_of};
 
 /// What to do with a request.
 pub(super) enum Considered {
@@ -39,6 +41,14 @@ impl Committer {
         if let Some(decided) = self.consider_document(changes, request, bytes)? {
             return Ok(decided);
         }
+        if request.records.iter().any(|record| is_shelved(record.kind)) {
+            // What becomes of the waiting sales has the first claim on what is left of the disk.
+            let room = self.shared.room();
+            let more = changes.map_or(0, Changes::newly_needed).saturating_add(length_u64(bytes));
+            if !room.takes(more) {
+                return Ok(Considered::Refused(CommitError::DiskLow { room }));
+            }
+        }
         for Condition { document, status } in request.conditions.iter().copied() {
             let found = self.entry(changes, document)?.map(|entry| entry.status);
             if found != Some(status) {
@@ -50,7 +60,11 @@ impl Committer {
         let mut touched: Vec<(Seq, bool, Option<u64>)> = Vec::new();
         for record in &request.records {
             let Some(document) = subject(&record.effect) else {
-                steps.push(Step::default());
+                let shelved = match row_of(record.kind, &record.effect) {
+                    Some(row) => self.shelf_place(changes, &row)?,
+                    None => None,
+                };
+                steps.push(Step { shelved, ..Step::default() });
                 continue;
             };
             if let Effect::Printed { key, again, .. } = &record.effect {
@@ -58,7 +72,7 @@ impl Committer {
                 if let Err(what) = may_print(known.as_ref(), document, *again) {
                     return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what }));
                 }
-                steps.push(Step { used: None, known });
+                steps.push(Step { known, ..Step::default() });
                 continue;
             }
             let earlier = touched.iter().rev().find(|(seq, ..)| *seq == document).copied();
@@ -76,7 +90,7 @@ impl Committer {
                 Err(what) => return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what })),
                 Ok((finished, bound, used)) => {
                     touched.push((document, finished, bound));
-                    steps.push(Step { used, known });
+                    steps.push(Step { used, known, shelved: None });
                 }
             }
         }
@@ -116,6 +130,13 @@ impl Committer {
         match changes.and_then(|changes| changes.by_key(key)) {
             Some(entry) => Ok(Some(entry.clone())),
             None => self.shared.find(key),
+        }
+    }
+
+    fn shelf_place(&self, changes: Option<&Changes>, row: &[u8]) -> Result<Option<Located>, ReadError> {
+        match changes.and_then(|changes| changes.shelf.place(row)) {
+            Some(place) => Ok(Some(place)),
+            None => self.shared.shelf_place(row),
         }
     }
 

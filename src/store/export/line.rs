@@ -166,6 +166,8 @@ fn effect(effect: &Effect, used: Option<u64>) -> Option<Value> {
             "unsureSends": carried.unsure_sends,
             "boundTo": carried.bound.map(|(number, _)| number),
         }),
+        Effect::Shelved { key } => json!({ "newestOf": key }),
+        Effect::Reshelved { kind, key, .. } => json!({ "takenAlong": word(*kind), "newestOf": key }),
         Effect::Kept { kind, .. } => json!({ "takenAlong": word(*kind) }),
         Effect::Retired(retired) => json!({
             "firstRecordKept": retired.first_seq,

@@ -1,5 +1,6 @@
 //! The journal in the making: groups and segments, one after the other, without the waiting that a running one does.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -44,6 +45,8 @@ pub(super) struct NewJournal {
     pub(super) standing: Standing,
     sums: Sums,
     changes: Changes,
+    /// What stands on the shelf, and where.
+    shelf: HashMap<Vec<u8>, Located>,
     /// From here on neither groups nor the chain are the old ones.
     pub(super) broken: bool,
 }
@@ -77,6 +80,7 @@ impl NewJournal {
             },
             sums: Sums::default(),
             changes: Changes::default(),
+            shelf: HashMap::new(),
             broken: false,
         }
     }
@@ -141,6 +145,12 @@ impl NewJournal {
     /// What the last record made of a document: the group's sums count it.
     pub(super) fn note(&mut self, before: Option<Entry>, after: Entry) {
         self.changes.note(before, after);
+    }
+
+    /// A row of the shelf that the last record takes.
+    pub(super) fn put_on_shelf(&mut self, (row, at): (Vec<u8>, Located)) {
+        let before = self.shelf.insert(row.clone(), at);
+        self.changes.shelf.note(before, (row, at));
     }
 
     /// Writes the group in the making, if there is anything in it.

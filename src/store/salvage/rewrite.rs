@@ -15,6 +15,7 @@ use crate::store::fold::{Placed, after, subject};
 use crate::store::hardware::hardware_identifiers;
 use crate::store::keys::{Signer, base_bytes, checkpoint_bytes, retire_bytes, signature_holds};
 use crate::store::record::{Kind, NewRecord, Record, Stamp, decode_record};
+use crate::store::shelf::shelved;
 use crate::store::standing::{Base, Checkpoint, Genesis, Standing};
 
 /// What the new journal came to.
@@ -251,6 +252,9 @@ impl Rewriter<'_> {
             changed.or(known).cloned()
         });
         let placed = Placed { seq, kind: record.kind, stamp: record.stamp, at, effect: &record.effect };
+        if let Some(row) = shelved(placed) {
+            self.journal.put_on_shelf(row);
+        }
         if let Some(entry) = after(before.as_ref(), placed) {
             self.done.known.changed(seq, &record.effect, &entry);
             self.journal.note(before, entry);
@@ -317,7 +321,7 @@ fn carry_holds(public_key: &[u8; 32], record: &Record) -> bool {
         Effect::Carried(carried) => {
             [Some(carried.sale), carried.bound.map(|(_, part)| part), carried.outcome]
         }
-        Effect::Kept { part, .. } => [Some(*part), None, None],
+        Effect::Kept { part, .. } | Effect::Reshelved { part, .. } => [Some(*part), None, None],
         _ => return false,
     };
     parts.into_iter().flatten().all(|part| {

@@ -11,11 +11,12 @@ use crate::store::disk_fake::FakeDisk;
 use crate::store::genesis::write_first_segment;
 use crate::store::journal::list_segments;
 use crate::store::keys::new_signing_key;
+use crate::store::record::decode_record;
 use crate::store::recovery::open_on;
 use crate::store::spares::Spares;
 use crate::store::{
     Binding, Bound, CommitError, Committed, Effect, Entry, Kind, LastAccepted, NewRecord, OpenError,
-    OpenReport, Options, Printed, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
+    OpenReport, Options, Printed, Record, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
 };
 
 pub(in crate::store) const DEADLINE: Duration = Duration::from_secs(60);
@@ -63,6 +64,23 @@ pub(in crate::store) fn sale(signer: &Signer, key: &str, size: usize) -> NewReco
     let bytes = Signer::document_bytes(sale.kind, &sale.stamp, &sale.origin, &sale.effect, &sale.body);
     sale.signature = Some(signer.sign(&bytes));
     sale
+}
+
+/// An item's record.
+pub(in crate::store) fn item(key: &str, body: &str) -> NewRecord {
+    record(Kind::Item, Effect::Shelved { key: key.into() }, body.as_bytes().to_vec())
+}
+
+/// What stands on a shelf, by key.
+pub(in crate::store) fn on_shelf(store: &Store, kind: Kind) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let each = &mut |record: Record| {
+        let Effect::Shelved { key } = record.effect else { panic!("{record:?}") };
+        assert_eq!(record.kind, kind);
+        assert_eq!(found.insert(key, String::from_utf8(record.body).unwrap()), None, "one row a key");
+    };
+    store.read_shelf(kind, each).unwrap();
+    found
 }
 
 pub(in crate::store) fn bind(document: Seq, number: u64) -> NewRecord {
@@ -137,7 +155,7 @@ pub(in crate::store) fn open_fake(
         |disk, plan| if with_spares { Spares::start(disk, plan).map_err(io) } else { Ok(Spares::none(plan)) };
     let (committer, report) = open_on(shared, spares, dir, options.clone(), lock, &mut |_| {})?;
     if with_spares {
-        committer.writer.spares().wait_ready();
+        committer.writer.spares().wait_ready(|| disk.faulted());
     }
     Store::start(committer, report, dir)
 }
@@ -151,6 +169,7 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
     assert!(records.last().unwrap().seq >= head, "every record up to the head is there");
     let mut documents: BTreeMap<Seq, Entry> = BTreeMap::new();
     let mut series = SeriesState::default();
+    let mut shelf = BTreeMap::new();
     let first = records.first().unwrap().seq;
     if first > 1 {
         let base = crate::store::standing::Base::decode(&records[0].body).unwrap();
@@ -225,11 +244,24 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                     entry.printed = at.map(|at| Printed { again: *again, at });
                 }
             }
+            Effect::Shelved { key } => {
+                let body = String::from_utf8(record.body.clone()).unwrap();
+                shelf.insert((record.kind, key.clone()), body);
+            }
+            Effect::Reshelved { kind, key, part } => {
+                let original = decode_record(part.bytes(&record.body).unwrap()).unwrap();
+                shelf.insert((*kind, key.clone()), String::from_utf8(original.body).unwrap());
+            }
             Effect::Series { next, last } => series = SeriesState { next: *next, last: last.clone() },
             Effect::None | Effect::Alerts | Effect::Hardware | Effect::Kept { .. } | Effect::Retired(_) => {}
         }
     }
     assert_eq!(store.series(), series);
+    for kind in [Kind::Item, Kind::Codes] {
+        let expected = shelf.iter().filter(|((of, _), _)| *of == kind);
+        let expected: BTreeMap<_, _> = expected.map(|((_, key), body)| (key.clone(), body.clone())).collect();
+        assert_eq!(on_shelf(store, kind), expected);
+    }
     for entry in documents.values() {
         assert_eq!(store.find(&entry.key).unwrap().as_ref(), Some(entry));
     }

@@ -5,9 +5,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::harness::{bind, check_index_against_journal, commit, open, options, sell, signed};
+use super::harness::{
+    bind, check_index_against_journal, commit, item, on_shelf, open, options, sell, signed,
+};
 use crate::store::disk_fake::Random;
-use crate::store::{Options, Stamp, Store, verify};
+use crate::store::{Kind, Options, Stamp, Store, verify};
 
 const DIRECTORY: &str = "ETIMS_TEST_KILL_DIRECTORY";
 
@@ -38,6 +40,14 @@ fn child() {
                 }
             });
         }
+        tasks.spawn(async move {
+            for number in 0u64.. {
+                let items = [format!("K{round}-item"), format!("K{round}-{number}")];
+                let body = format!("{number}");
+                commit(&store, items.iter().map(|key| item(key, &body)).collect()).await.unwrap();
+                say(&format!("kept K{round}-item {number}"));
+            }
+        });
         tasks.join_all().await;
     });
 }
@@ -56,6 +66,11 @@ fn keeper() {
             let key = format!("K{round}-{number}");
             let document = sell(&store, &key).await;
             say(&format!("sold {key}"));
+            if number % 10 == 0 {
+                // Written once: taken along from then on.
+                commit(&store, vec![item(&key, "kept")]).await.unwrap();
+                say(&format!("kept {key} "));
+            }
             if number % 40 != 0 {
                 commit(&store, vec![bind(document, store.series().next)]).await.unwrap();
                 commit(&store, vec![signed(document, "SIGN")]).await.unwrap();
@@ -114,6 +129,10 @@ async fn what_was_acknowledged_survives_kill_9_while_segments_are_compressed_and
 
         let (store, report) = Store::open(dir.path(), options(), &mut |_| {}).unwrap();
         assert!(report.damage.is_empty() && report.rebuilt.is_none(), "round {round}: {report:?}");
+        let items = on_shelf(&store, Kind::Item);
+        for line in said.iter().filter_map(|line| line.strip_prefix("kept ")) {
+            assert!(items.contains_key(line.trim_end()), "{line}");
+        }
         let finished: HashSet<&str> = said.iter().filter_map(|line| line.strip_prefix("signed ")).collect();
         let mut gone = 0;
         for key in said.iter().filter_map(|line| line.strip_prefix("sold ")) {
@@ -169,8 +188,15 @@ async fn what_was_acknowledged_survives_kill_9() {
 
         let (store, report) = open(dir.path());
         assert!(report.damage.is_empty() && report.rebuilt.is_none(), "round {round}: {report:?}");
+        let items = on_shelf(&store, Kind::Item);
         for line in &said {
             let (what, key) = line.split_once(' ').unwrap();
+            if let ("kept", Some((key, number))) = (what, key.split_once(' ')) {
+                let number: u64 = number.parse().unwrap();
+                assert!(items[key].parse::<u64>().unwrap() >= number, "{line}: {}", items[key]);
+                assert!(items.contains_key(&key.replace("item", &number.to_string())), "{line}");
+                continue;
+            }
             let entry = store.find(key).unwrap().unwrap_or_else(|| panic!("{line}, and lost"));
             assert!(what == "sold" || entry.status == crate::queue::Status::Signed, "{line}: {entry:?}");
         }
@@ -181,7 +207,7 @@ async fn what_was_acknowledged_survives_kill_9() {
 
 /// Keeps a whole line of the child's; the test runner writes others.
 fn note(said: &mut Vec<String>, line: String) -> bool {
-    let ours = line.starts_with("sold K") || line.starts_with("signed K");
+    let ours = ["sold K", "signed K", "kept K"].iter().any(|begin| line.starts_with(begin));
     if ours {
         said.push(line);
     }

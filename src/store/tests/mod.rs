@@ -14,3 +14,4 @@ mod old_damage;
 mod power_cut;
 mod prints;
 mod retain;
+mod shelf;

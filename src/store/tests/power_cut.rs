@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::harness::{
-    bind, check_index_against_journal, commit, event, open_fake, options, sale, sell, signed,
+    bind, check_index_against_journal, commit, event, item, open_fake, options, sale, sell, signed,
 };
 use crate::queue::Seq;
 use crate::store::disk_fake::{FakeDisk, Fault, Random};
@@ -30,6 +30,8 @@ async fn work(store: &Store, round: u64, acknowledged: &mut Acknowledged) -> Res
         if let Some(earlier) = earlier.replace(document) {
             note(vec![bind(earlier, store.series().next)]).await?;
             note(vec![signed(earlier, "SIGN"), event("printed")]).await?;
+            note(vec![item("A", &format!("{round}-{number}")), item(&format!("I{round}-{number}"), "new")])
+                .await?;
         }
     }
     Ok(())

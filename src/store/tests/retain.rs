@@ -1,6 +1,6 @@
 //! The long life of a store: segments compressed and retired, unfinished documents taken along, and the power cut anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::harness::{
-    DEADLINE, bind, check_index_against_journal, clock, commit, event, open_fake, options, outcome, sale,
-    sell, sell_and_sign, seq_of, signed,
+    DEADLINE, bind, check_index_against_journal, clock, commit, event, item, on_shelf, open_fake, options,
+    outcome, sale, sell, sell_and_sign, seq_of, signed,
 };
 use crate::queue::{Seq, Status};
 use crate::store::disk::{Disk, DiskFile};
@@ -694,6 +694,9 @@ async fn one_segment_an_hour() {
 
 /// Some sales, some of them signed, and housekeeping between them, until the disk fails.
 async fn work(store: &Store, round: u64, options: &Options, told: &mut Told) -> Result<(), CommitError> {
+    let kept = [format!("I{round}"), "always".to_owned()];
+    commit(store, kept.iter().map(|key| item(key, &format!("{round}"))).collect()).await?;
+    told.kept.insert(kept[0].clone());
     for number in 0..4 {
         let key = format!("S{round}-{number}");
         let new = sale(&store.signer(), &key, 15_000);
@@ -719,6 +722,7 @@ async fn work(store: &Store, round: u64, options: &Options, told: &mut Told) -> 
 struct Told {
     sold: BTreeMap<String, Seq>,
     signed: Vec<String>,
+    kept: BTreeSet<String>,
 }
 
 /// Everything acknowledged is there or was retired, and the store goes on.
@@ -726,6 +730,8 @@ async fn check(disk: &Arc<FakeDisk>, dir: &Path, options: &Options, told: &Told)
     let (store, report) = open_fake(disk, dir, options, false).expect("a power cut is no damage");
     assert!(report.damage.is_empty(), "{report:?}");
     check_index_against_journal(&store);
+    let items = on_shelf(&store, Kind::Item);
+    assert!(told.kept.iter().all(|key| items.contains_key(key)), "{items:?}");
     for (key, seq) in &told.sold {
         match store.find(key).unwrap() {
             Some(entry) => {
@@ -813,6 +819,7 @@ enum Deed {
     House,
     Reopen,
     Rebuild,
+    Keep(usize),
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
@@ -827,6 +834,7 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         2 => Just(Deed::House),
         1 => Just(Deed::Reopen),
         1 => Just(Deed::Rebuild),
+        4 => (0..5usize).prop_map(Deed::Keep),
     ];
     proptest::collection::vec(deed, 20..60)
 }
@@ -846,6 +854,7 @@ async fn act(deeds: &[Deed]) {
     let options = retiring();
     let (mut store, _) = open_fake(&disk, dir.path(), &options, false).unwrap();
     let mut model: BTreeMap<Seq, Model> = BTreeMap::new();
+    let mut kept = BTreeMap::new();
     let mut number = 0;
     for (step, deed) in deeds.iter().enumerate() {
         let pick = |which: usize| {
@@ -898,6 +907,11 @@ async fn act(deeds: &[Deed]) {
                     model.remove(&document);
                 }
             }
+            Deed::Keep(which) => {
+                let (key, body) = (format!("I{which}"), format!("{step}"));
+                commit(&store, vec![item(&key, &body)]).await.unwrap();
+                kept.insert(key, body);
+            }
             Deed::House => {
                 keep_house(&store, &options);
             }
@@ -927,6 +941,7 @@ async fn act(deeds: &[Deed]) {
             })
             .collect();
         assert_eq!(there, model, "after {step}: {deed:?}");
+        assert_eq!(on_shelf(&store, Kind::Item), kept, "after {step}: {deed:?}");
     }
     drop(store);
     let (store, _) = open_twice(&disk, dir.path(), &options);
