@@ -8,7 +8,7 @@
 use crate::queue::{Seq, Status};
 use crate::store::codec::{Put, Take, length_u32, length_usize};
 use crate::store::effect::{status_code, status_from};
-use crate::store::entry::{Bound, Entry};
+use crate::store::entry::{Bound, Credited, Entry};
 use crate::store::record::{Located, Malformed, Stamp};
 
 /// An original record inside a CARRY's body.
@@ -65,7 +65,16 @@ pub struct Carried {
     /// The number it is bound to, and the record with the request's bytes.
     pub(crate) bound: Option<(u64, Part)>,
     pub(crate) outcome: Option<Part>,
+    /// What credit notes have taken of it: the record's number, and the record.
+    pub(crate) credited: Option<(Seq, Part)>,
+    /// The original of a credit note.
+    pub(crate) credits: Option<Seq>,
 }
+
+/// How a byte that says "there is an outcome" is read further: credit notes came later than stores did.
+const OUTCOME: u8 = 1;
+const CREDITED: u8 = 2;
+const CREDITS: u8 = 4;
 
 impl Carried {
     /// The document's entry, the CARRY being at `carry`.
@@ -83,6 +92,8 @@ impl Carried {
             outcome: self.outcome.map(|part| part.inside(carry)),
             // What is taken along is unfinished.
             printed: None,
+            credited: self.credited.map(|(by, part)| Credited { by, at: part.inside(carry) }),
+            credits: self.credits,
         }
     }
 
@@ -103,14 +114,26 @@ impl Carried {
             out.put_u64(number);
             part.put(out);
         }
-        out.put_u8(u8::from(self.outcome.is_some()));
+        let holds = [
+            (self.outcome.is_some(), OUTCOME),
+            (self.credited.is_some(), CREDITED),
+            (self.credits.is_some(), CREDITS),
+        ];
+        out.put_u8(holds.into_iter().filter(|(holds, _)| *holds).map(|(_, flag)| flag).sum());
         if let Some(part) = self.outcome {
             part.put(out);
+        }
+        if let Some((by, part)) = self.credited {
+            out.put_u64(by);
+            part.put(out);
+        }
+        if let Some(original) = self.credits {
+            out.put_u64(original);
         }
     }
 
     pub(crate) fn take(take: &mut Take<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let mut carried = Self {
             document: take.u64()?,
             key: take.text()?,
             content: take.array()?,
@@ -125,8 +148,24 @@ impl Carried {
             unsure_sends: take.u32()?,
             sale: Part::take(take)?,
             bound: if take.flag()? { Some((take.u64()?, Part::take(take)?)) } else { None },
-            outcome: if take.flag()? { Some(Part::take(take)?) } else { None },
-        })
+            outcome: None,
+            credited: None,
+            credits: None,
+        };
+        let holds = take.u8()?;
+        if holds & !(OUTCOME | CREDITED | CREDITS) != 0 {
+            return Err(Malformed("an unknown part of what was taken along"));
+        }
+        if holds & OUTCOME != 0 {
+            carried.outcome = Some(Part::take(take)?);
+        }
+        if holds & CREDITED != 0 {
+            carried.credited = Some((take.u64()?, Part::take(take)?));
+        }
+        if holds & CREDITS != 0 {
+            carried.credits = Some(take.u64()?);
+        }
+        Ok(carried)
     }
 }
 
@@ -136,8 +175,12 @@ pub(crate) fn carry<E>(
     mut bytes: impl FnMut(Located) -> Result<Vec<u8>, E>,
 ) -> Result<(Carried, Vec<u8>), E> {
     // In their order in the journal, so that what came after what can still be seen.
+    let credited = entry.credited.map(|credited| credited.at);
     let mut places: Vec<Located> =
-        [Some(entry.at), entry.bound.map(|bound| bound.at), entry.outcome].into_iter().flatten().collect();
+        [Some(entry.at), entry.bound.map(|bound| bound.at), entry.outcome, credited]
+            .into_iter()
+            .flatten()
+            .collect();
     places.sort_unstable_by_key(|at| (at.segment, at.offset));
     places.dedup();
     let mut body = Vec::new();
@@ -161,6 +204,8 @@ pub(crate) fn carry<E>(
         sale: part(entry.at),
         bound: entry.bound.map(|bound| (bound.number, part(bound.at))),
         outcome: entry.outcome.map(part),
+        credited: entry.credited.map(|credited| (credited.by, part(credited.at))),
+        credits: entry.credits,
     };
     Ok((carried, body))
 }
@@ -210,7 +255,7 @@ mod tests {
         #[test]
         fn effects_of_the_stores_own_come_back(
             document: u64, key in "[ -~]{1,128}", content: [u8; 32], wall_ms: i64, boot: [u8; 16], attempts: u32,
-            unsure_sends: u32, bound: Option<u64>, answered: bool, keys in proptest::collection::vec("[ -~]{1,128}", 0..20),
+            unsure_sends: u32, bound: Option<u64>, answered: bool, credited: Option<u64>, credits: Option<u64>, keys in proptest::collection::vec("[ -~]{1,128}", 0..20),
         ) {
             let part = Part { back: 90, length: 17, crc: 5 };
             let carried = Carried {
@@ -219,6 +264,8 @@ mod tests {
                 status: Status::Parked, attempts, unsure_sends, sale: part,
                 bound: bound.map(|number| (number, part)),
                 outcome: answered.then_some(part),
+                credited: credited.map(|by| (by, part)),
+                credits,
             };
             let mut bytes = Vec::new();
             carried.put(&mut bytes);

@@ -208,15 +208,19 @@ impl Committer {
                     Err(ReadError::Stopping) => Considered::Refused(CommitError::Stopping),
                     Err(error) => Considered::Refused(CommitError::Unreadable(error)),
                 };
-                if matches!(considered, Considered::Take(_))
-                    && draft.as_ref().is_some_and(|draft| !self.fits(draft, bytes))
-                {
+                let waits = match considered {
+                    Considered::Later => true,
+                    Considered::Take(_) => draft.as_ref().is_some_and(|draft| !self.fits(draft, bytes)),
+                    Considered::Known(_) | Considered::Refused(_) | Considered::Twin(_) => false,
+                };
+                if waits {
                     break;
                 }
                 let Some(request) = requests.pop_front() else { break };
                 match considered {
-                    Considered::Known(entry) => answer(request, Ok(vec![Committed::Known(entry)])),
+                    Considered::Known(entry) => answer(request, Ok(vec![Committed::Known(*entry)])),
                     Considered::Refused(why) => answer(request, Err(why)),
+                    Considered::Later => unreachable!("it waits for the group in hand"),
                     Considered::Twin(key) => {
                         if let Some(draft) = &mut draft {
                             draft.twins.push((request, key));

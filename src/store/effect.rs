@@ -20,6 +20,27 @@ pub enum Effect {
         content: [u8; 32],
         /// False for training and proforma, which are [`Status::NotFiscal`] at once.
         queued: bool,
+        /// A credit note's original, where that is a document of this store.
+        credits: Option<Seq>,
+    },
+    /// How much of a document its credit notes have taken by now is in the body.
+    Credited {
+        /// The document.
+        document: Seq,
+        /// The register's own number for it: a finished document is found by it.
+        key: String,
+        /// The record of this sort that it was worked out from; `None`: nothing was taken before. If that is no longer the
+        /// latest when the commit's turn comes, nothing is written.
+        after: Option<Seq>,
+        /// A credit note takes some of it, which it may only from a document that KRA has or may yet have.
+        takes: bool,
+    },
+    /// A credit note is one on another document from here on: that took the place of its original.
+    Credits {
+        /// The credit note.
+        document: Seq,
+        /// Its original.
+        original: Seq,
     },
     /// The hardware that the store is used on from here on is in the body: the latest such record is kept at hand.
     Hardware,
@@ -174,11 +195,14 @@ pub(crate) fn status_from(code: u8) -> Result<Status, Malformed> {
 pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
     match effect {
         Effect::None => out.put_u8(0),
-        Effect::Document { key, content, queued } => {
-            out.put_u8(1);
+        Effect::Document { key, content, queued, credits } => {
+            out.put_u8(if credits.is_some() { 9 } else { 1 });
             out.put_short(key.as_bytes());
             out.extend_from_slice(content);
             out.put_u8(u8::from(*queued));
+            if let Some(original) = credits {
+                out.put_u64(*original);
+            }
         }
         Effect::Bound { document, number } => {
             out.put_u8(2);
@@ -209,6 +233,19 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
             out.put_u64(*document);
             out.put_short(key.as_bytes());
             out.put_u8(u8::from(*again));
+        }
+        Effect::Credited { document, key, after, takes } => {
+            out.put_u8(10);
+            out.put_u64(*document);
+            out.put_short(key.as_bytes());
+            // No record has the number 0.
+            out.put_u64(after.unwrap_or(0));
+            out.put_u8(u8::from(*takes));
+        }
+        Effect::Credits { document, original } => {
+            out.put_u8(11);
+            out.put_u64(*document);
+            out.put_u64(*original);
         }
         Effect::Hardware => out.put_u8(16),
         Effect::Alerts => out.put_u8(17),
@@ -242,7 +279,12 @@ pub(crate) fn encode_effect(out: &mut Vec<u8>, effect: &Effect) {
 pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
     Ok(match take.u8()? {
         0 => Effect::None,
-        1 => Effect::Document { key: take.text()?, content: take.array()?, queued: take.flag()? },
+        code @ (1 | 9) => Effect::Document {
+            key: take.text()?,
+            content: take.array()?,
+            queued: take.flag()?,
+            credits: if code == 9 { Some(take.u64()?) } else { None },
+        },
         2 => Effect::Bound { document: take.u64()?, number: take.u64()? },
         3 => Effect::Moved {
             document: take.u64()?,
@@ -274,6 +316,13 @@ pub(crate) fn decode_effect(take: &mut Take<'_>) -> Result<Effect, Malformed> {
             key: take.text()?,
             part: Part::take(take)?,
         },
+        10 => Effect::Credited {
+            document: take.u64()?,
+            key: take.text()?,
+            after: Some(take.u64()?).filter(|after| *after > 0),
+            takes: take.flag()?,
+        },
+        11 => Effect::Credits { document: take.u64()?, original: take.u64()? },
         8 => Effect::Printed { document: take.u64()?, key: take.text()?, again: take.flag()? },
         _ => return Err(Malformed("an unknown effect")),
     })

@@ -10,6 +10,8 @@ const BOUND: u8 = 2;
 const OUTCOME: u8 = 4;
 const PRINTED: u8 = 8;
 const PRINTED_AGAIN: u8 = 16;
+const CREDITED: u8 = 32;
+const CREDITS: u8 = 64;
 
 /// A document as the index knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,19 @@ pub struct Entry {
     pub outcome: Option<Located>,
     /// The print of its receipt's original.
     pub printed: Option<Printed>,
+    /// What credit notes have taken of it.
+    pub credited: Option<Credited>,
+    /// The original of a credit note, where that is a document of this store.
+    pub credits: Option<Seq>,
+}
+
+/// Where it is written what credit notes have taken of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credited {
+    /// The running number of the record that says so: another one as soon as anything changes.
+    pub by: Seq,
+    /// Where that is.
+    pub at: Located,
 }
 
 /// That the original of a receipt was printed.
@@ -68,6 +83,8 @@ pub(crate) struct Row {
     pub(crate) unsure_sends: u32,
     pub(crate) outcome: Option<Located>,
     pub(crate) printed: Option<Printed>,
+    pub(crate) credited: Option<Credited>,
+    pub(crate) credits: Option<Seq>,
 }
 
 /// A document's values in the trees.
@@ -118,6 +135,8 @@ impl Entry {
             (self.outcome.is_some(), OUTCOME),
             (self.printed.is_some(), PRINTED),
             (self.printed.is_some_and(|printed| printed.again), PRINTED_AGAIN),
+            (self.credited.is_some(), CREDITED),
+            (self.credits.is_some(), CREDITS),
         ];
         out.put_u8(holds.into_iter().filter(|(holds, _)| *holds).map(|(_, flag)| flag).sum());
         if tried {
@@ -134,6 +153,13 @@ impl Entry {
         if let Some(printed) = self.printed {
             put_located(out, printed.at);
         }
+        if let Some(Credited { by, at }) = self.credited {
+            out.put_u64(by);
+            put_located(out, at);
+        }
+        if let Some(original) = self.credits {
+            out.put_u64(original);
+        }
     }
 
     /// The part that the trees hold.
@@ -147,6 +173,8 @@ impl Entry {
             unsure_sends: self.unsure_sends,
             outcome: self.outcome,
             printed: self.printed,
+            credited: self.credited,
+            credits: self.credits,
         }
     }
 }
@@ -154,15 +182,33 @@ impl Entry {
 impl Row {
     /// With what its sale's record says.
     pub(crate) fn with(self, sale: SaleHeader) -> Entry {
-        let Self { seq, at, status, bound, attempts, unsure_sends, outcome, printed } = self;
+        let Self { seq, at, status, bound, attempts, unsure_sends, outcome, printed, credited, credits } =
+            self;
         let SaleHeader { key, content, accepted } = sale;
-        Entry { seq, key, content, status, accepted, at, bound, attempts, unsure_sends, outcome, printed }
+        Entry {
+            seq,
+            key,
+            content,
+            status,
+            accepted,
+            at,
+            bound,
+            attempts,
+            unsure_sends,
+            outcome,
+            printed,
+            credited,
+            credits,
+        }
     }
 
     /// The segments whose bytes are needed while it is unfinished.
     pub(crate) fn segments(&self) -> impl Iterator<Item = u32> {
         let outcome = self.outcome.map(|at| at.segment);
-        [Some(self.at.segment), self.bound.map(|bound| bound.at.segment), outcome].into_iter().flatten()
+        let credited = self.credited.map(|credited| credited.at.segment);
+        [Some(self.at.segment), self.bound.map(|bound| bound.at.segment), outcome, credited]
+            .into_iter()
+            .flatten()
     }
 }
 
@@ -186,8 +232,18 @@ pub(crate) fn keyed(value: &[u8]) -> Result<Keyed, Malformed> {
 fn take_row(seq: Seq, mut take: Take<'_>) -> Result<Row, Malformed> {
     let at = take_located(&mut take)?;
     let status = status_from(take.u8()?)?;
-    let mut row =
-        Row { seq, at, status, bound: None, attempts: 0, unsure_sends: 0, outcome: None, printed: None };
+    let mut row = Row {
+        seq,
+        at,
+        status,
+        bound: None,
+        attempts: 0,
+        unsure_sends: 0,
+        outcome: None,
+        printed: None,
+        credited: None,
+        credits: None,
+    };
     let holds = take.u8()?;
     if holds & TRIED != 0 {
         row.attempts = take.u32()?;
@@ -201,6 +257,12 @@ fn take_row(seq: Seq, mut take: Take<'_>) -> Result<Row, Malformed> {
     }
     if holds & PRINTED != 0 {
         row.printed = Some(Printed { again: holds & PRINTED_AGAIN != 0, at: take_located(&mut take)? });
+    }
+    if holds & CREDITED != 0 {
+        row.credited = Some(Credited { by: take.u64()?, at: take_located(&mut take)? });
+    }
+    if holds & CREDITS != 0 {
+        row.credits = Some(take.u64()?);
     }
     take.end()?;
     Ok(row)
@@ -235,16 +297,26 @@ mod tests {
             unsure_sends: 1,
             outcome: Some(at),
             printed: None,
+            credited: None,
+            credits: None,
         }
+    }
+
+    fn credited() -> Option<Credited> {
+        Some(Credited { by: 60, at: entry(Status::Signed).at })
     }
 
     #[test]
     fn unfinished_and_finished_documents_come_back() {
         for status in [Status::Pending, Status::Parked, Status::Rejected, Status::AcceptedNoProof] {
-            let entry = entry(status);
-            let rows = entry.rows();
-            assert_eq!(open_row(41, &rows.open.unwrap()).unwrap(), entry.row());
-            assert_eq!(keyed(&rows.key).unwrap(), Keyed::Open(41));
+            for (credited, credits) in
+                [(None, None), (credited(), None), (None, Some(7)), (credited(), Some(7))]
+            {
+                let entry = Entry { credited, credits, ..entry(status) };
+                let rows = entry.rows();
+                assert_eq!(open_row(41, &rows.open.unwrap()).unwrap(), entry.row());
+                assert_eq!(keyed(&rows.key).unwrap(), Keyed::Open(41));
+            }
         }
         let printed = |again| Some(Printed { again, at: entry(Status::Signed).at });
         for (status, printed) in [
@@ -254,7 +326,8 @@ mod tests {
             (Status::Settled, None),
             (Status::NotFiscal, None),
         ] {
-            let entry = Entry { bound: None, printed, ..entry(status) };
+            let (credited, credits) = if printed.is_some() { (credited(), Some(7)) } else { (None, None) };
+            let entry = Entry { bound: None, printed, credited, credits, ..entry(status) };
             let rows = entry.rows();
             assert_eq!(rows.open, None);
             assert_eq!(keyed(&rows.key).unwrap(), Keyed::Finished(entry.row()));

@@ -143,6 +143,12 @@ pub enum CommitError {
         /// Where it stands, while it is unfinished.
         found: Option<Status>,
     },
+    /// What credit notes have taken of a document, or the document itself, is no longer as it was seen.
+    #[error("what is left of document {document} to be credited has changed meanwhile")]
+    CreditChanged {
+        /// The document.
+        document: Seq,
+    },
     /// The disk is full to the last byte that stood ready: the commit can be tried again once there is room.
     #[error("the disk is full, and the reserve is used up")]
     DiskFull,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::queue::{Seq, Status};
 use crate::store::effect::{Binding, Effect};
-use crate::store::entry::{Bound, Entry, Printed, Row, seq_key};
+use crate::store::entry::{Bound, Credited, Entry, Printed, Row, seq_key};
 use crate::store::group::Sums;
 use crate::store::options::Counts;
 use crate::store::record::{Kind, Located, Stamp};
@@ -25,6 +25,8 @@ pub(crate) struct Placed<'a> {
 pub(crate) fn subject(effect: &Effect) -> Option<Seq> {
     match effect {
         Effect::Bound { document, .. }
+        | Effect::Credited { document, .. }
+        | Effect::Credits { document, .. }
         | Effect::Moved { document, .. }
         | Effect::Printed { document, .. } => Some(*document),
         Effect::Carried(carried) => Some(carried.document),
@@ -52,7 +54,7 @@ pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
         | Effect::Reshelved { .. }
         | Effect::Retired(_) => None,
         Effect::Carried(carried) => Some(carried.entry(placed.at)),
-        Effect::Document { key, content, queued } => Some(Entry {
+        Effect::Document { key, content, queued, credits } => Some(Entry {
             seq: placed.seq,
             key: key.clone(),
             content: *content,
@@ -64,7 +66,13 @@ pub(crate) fn after(old: Option<&Entry>, placed: Placed<'_>) -> Option<Entry> {
             unsure_sends: 0,
             outcome: None,
             printed: None,
+            credited: None,
+            credits: *credits,
         }),
+        Effect::Credited { .. } => {
+            Some(Entry { credited: Some(Credited { by: placed.seq, at: placed.at }), ..old?.clone() })
+        }
+        Effect::Credits { original, .. } => Some(Entry { credits: Some(*original), ..old?.clone() }),
         Effect::Bound { number, .. } => {
             Some(Entry { bound: Some(Bound { number: *number, at: placed.at }), ..old?.clone() })
         }
@@ -200,6 +208,8 @@ pub(crate) struct Tally {
     pub(crate) bound: BTreeSet<Seq>,
     /// The parked ones, in order of acceptance.
     pub(crate) parked: BTreeSet<Seq>,
+    /// The unfinished credit notes, and their originals.
+    pub(crate) credits: BTreeMap<Seq, Seq>,
     /// How many records of unfinished documents are in which segment.
     segments: BTreeMap<u32, u64>,
     /// The same of what stands on the shelf.
@@ -246,6 +256,9 @@ impl Tally {
             }
             Status::NotFiscal | Status::Settled | Status::Signed => {}
         }
+        if let Some(original) = entry.credits {
+            self.credits.insert(entry.seq, original);
+        }
         for segment in entry.segments() {
             *self.segments.entry(segment).or_default() += 1;
         }
@@ -264,6 +277,7 @@ impl Tally {
         self.bound.remove(&entry.seq);
         self.parked.remove(&entry.seq);
         self.without_proof.remove(&entry.seq);
+        self.credits.remove(&entry.seq);
         self.needed = self.needed.saturating_sub(needed_by(u64::from(entry.at.length)));
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {
@@ -319,7 +333,7 @@ mod tests {
 
     #[test]
     fn a_document_goes_its_way() {
-        let sale = Effect::Document { key: "A".into(), content: [1; 32], queued: true };
+        let sale = Effect::Document { key: "A".into(), content: [1; 32], queued: true, credits: None };
         let entry = step(None, 1, Kind::Sale, &sale).unwrap();
         assert_eq!((entry.status, entry.bound), (Status::Pending, None));
         let bound = step(Some(&entry), 2, Kind::Bind, &Effect::Bound { document: 1, number: 8 }).unwrap();
@@ -332,13 +346,13 @@ mod tests {
         let signed = step(Some(&doubt), 5, Kind::Outcome, &moved(Status::Signed, 0, used)).unwrap();
         assert_eq!(signed.bound, bound.bound);
         assert_eq!(step(None, 6, Kind::Outcome, &moved(Status::Signed, 0, Binding::Keep)), None);
-        let training = Effect::Document { key: "T".into(), content: [1; 32], queued: false };
+        let training = Effect::Document { key: "T".into(), content: [1; 32], queued: false, credits: None };
         assert_eq!(step(None, 1, Kind::Sale, &training).unwrap().status, Status::NotFiscal);
     }
 
     #[test]
     fn sums_and_counts_depend_on_the_end_only() {
-        let sale = Effect::Document { key: "A".into(), content: [1; 32], queued: true };
+        let sale = Effect::Document { key: "A".into(), content: [1; 32], queued: true, credits: None };
         let new = step(None, 1, Kind::Sale, &sale).unwrap();
         let doubt = step(Some(&new), 2, Kind::Outcome, &moved(Status::Pending, 1, Binding::Keep)).unwrap();
         let signed = step(Some(&doubt), 3, Kind::Outcome, &moved(Status::Signed, 0, Binding::Keep)).unwrap();

@@ -259,7 +259,7 @@ impl Ledger for JournalLedger {
         }
         let stamp = (self.stamp)();
         let queued = invoice.sales_type == SalesType::Normal;
-        let effect = Effect::Document { key: invoice.trader_ref.to_string(), content, queued };
+        let effect = Effect::Document { key: invoice.trader_ref.to_string(), content, queued, credits: None };
         let body = write_sale(&invoice);
         // Signed here, in the worker: the committer only numbers and chains.
         let signature =

@@ -136,7 +136,7 @@ pub use crate::queue::{Seq, Status};
 pub use carry::{Carried, Part, Retired};
 pub use clock_steps::newest_trusted_ms;
 pub use effect::{Binding, Effect, LastAccepted, SeriesState};
-pub use entry::{Bound, Entry, Printed};
+pub use entry::{Bound, Credited, Entry, Printed};
 pub use error::{CommitError, OpenError, ReadError};
 pub use export::{
     Days, Export, ExportError, ExportReport, LabelTotals, Manifest, StoppedExportError, Table,

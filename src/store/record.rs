@@ -337,8 +337,13 @@ mod tests {
             Just(Effect::Alerts),
             Just(Effect::Hardware),
             "[ -~]{1,128}".prop_map(|key| Effect::Shelved { key }),
-            ("[ -~]{1,50}", any::<[u8; 32]>(), any::<bool>())
-                .prop_map(|(key, content, queued)| Effect::Document { key, content, queued }),
+            ("[ -~]{1,50}", any::<[u8; 32]>(), any::<bool>(), any::<Option<u64>>()).prop_map(
+                |(key, content, queued, credits)| Effect::Document { key, content, queued, credits }
+            ),
+            (any::<u64>(), "[ -~]{1,50}", proptest::option::of(1..u64::MAX), any::<bool>())
+                .prop_map(|(document, key, after, takes)| Effect::Credited { document, key, after, takes }),
+            (any::<u64>(), any::<u64>())
+                .prop_map(|(document, original)| Effect::Credits { document, original }),
             (any::<u64>(), any::<u64>()).prop_map(|(document, number)| Effect::Bound { document, number }),
             (any::<u64>(), "[ -~]{1,50}", any::<bool>()).prop_map(|(document, key, again)| Effect::Printed {
                 document,

@@ -217,10 +217,12 @@ pub(crate) fn leaving(index: &Index, retired: &Retired) -> Result<Changes, Index
     Ok(Changes::of_retired(leaving))
 }
 
-/// The row of an effect's document: a receipt is printed of a finished one, which is found by its key.
+/// The row of an effect's document: a receipt is printed, and goods come back, of a finished one, which is found by its key.
 fn found(index: &Index, document: Seq, effect: &Effect) -> Result<Option<Row>, IndexError> {
     match effect {
-        Effect::Printed { key, .. } => Ok(index.find(key)?.filter(|row| row.seq == document)),
+        Effect::Credited { key, .. } | Effect::Printed { key, .. } => {
+            Ok(index.find(key)?.filter(|row| row.seq == document))
+        }
         _ => index.row(document),
     }
 }

@@ -253,6 +253,14 @@ impl Committer {
             self.pace.ask();
             return Ok(Answer::NotYet);
         }
+        // A receipt was printed, or goods came back, since the segment was looked through.
+        let as_seen = retired.keys.iter().zip(&values).all(|(key, value)| {
+            let leaver = self.shared.leaver(key, segment);
+            leaver.is_ok_and(|leaver| leaver.is_some_and(|leaver| leaver.value == *value))
+        });
+        if !as_seen {
+            return Ok(Answer::NotYet);
+        }
         let changes = Changes::of_retired(retired.keys.iter().cloned().zip(values).collect());
         let effect = Effect::Retired(Box::new(retired));
         let mut record = NewRecord { effect, ..own_record(&self.options, Kind::Retire, text.into_bytes()) };

@@ -34,9 +34,10 @@ pub(crate) fn check_form(records: &[NewRecord]) -> Result<(), CommitError> {
             return invalid("items and code lists stand on a shelf, and nothing else does");
         }
         let (key, sign) = match &record.effect {
-            Effect::Document { key, .. } | Effect::Printed { key, .. } | Effect::Shelved { key } => {
-                (key.len(), 0)
-            }
+            Effect::Credited { key, .. }
+            | Effect::Document { key, .. }
+            | Effect::Printed { key, .. }
+            | Effect::Shelved { key } => (key.len(), 0),
             Effect::Moved { binding: Binding::Used { sign }, .. } => (1, sign.len()),
             Effect::Series { last: Some(last), .. } => (1, last.sign.len()),
             _ => (1, 0),
@@ -75,6 +76,8 @@ pub(crate) fn judge_step(
         }
         Effect::None
         | Effect::Alerts
+        | Effect::Credited { .. }
+        | Effect::Credits { .. }
         | Effect::Document { .. }
         | Effect::Hardware
         | Effect::Printed { .. }
@@ -96,6 +99,30 @@ pub(crate) fn may_print(known: Option<&Entry>, document: Seq, again: bool) -> Re
         Some(printed) if again && !printed.again => Ok(()),
         _ => Err("was printed before"),
     }
+}
+
+/// Whether it may be written down now what credit notes have taken of this document: worked out from what was written last,
+/// and more is taken of what KRA has, or may yet have, only.
+pub(crate) fn may_be_credited(
+    known: Option<&Entry>,
+    document: Seq,
+    after: Option<Seq>,
+    takes: bool,
+) -> Result<(), Uncreditable> {
+    let entry = known.filter(|entry| entry.seq == document).ok_or(Uncreditable::Unknown)?;
+    if takes && matches!(entry.status, Status::NotFiscal | Status::Rejected) {
+        return Err(Uncreditable::Changed);
+    }
+    if entry.credited.map(|credited| credited.by) == after { Ok(()) } else { Err(Uncreditable::Changed) }
+}
+
+/// Why a document cannot be credited as was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Uncreditable {
+    /// It no longer stands as whoever asked saw it: look again.
+    Changed,
+    /// It is not there.
+    Unknown,
 }
 
 #[cfg(test)]

@@ -72,6 +72,8 @@ impl Standing {
             | Effect::Alerts
             | Effect::Hardware
             | Effect::Bound { .. }
+            | Effect::Credited { .. }
+            | Effect::Credits { .. }
             | Effect::Moved { .. }
             | Effect::Printed { .. }
             | Effect::Shelved { .. }

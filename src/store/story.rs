@@ -68,7 +68,8 @@ impl Reader {
 
 /// Tells what a CARRY has of records that are no longer kept.
 fn take_back(chapters: &mut Vec<Chapter>, carry: &Record, carried: &Carried) -> Result<(), LedgerError> {
-    let parts = [Some(carried.sale), carried.bound.map(|(_, part)| part), carried.outcome];
+    let (bound, credited) = (carried.bound.map(|(_, part)| part), carried.credited.map(|(_, part)| part));
+    let parts = [Some(carried.sale), bound, carried.outcome, credited];
     for part in parts.into_iter().flatten() {
         let original = part
             .bytes(&carry.body)

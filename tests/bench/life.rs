@@ -65,7 +65,7 @@ fn sale(signer: &Signer, number: u64) -> NewRecord {
     );
     let mut content = [0; 32];
     content[..8].copy_from_slice(&number.to_be_bytes());
-    let effect = Effect::Document { key: format!("T1-{number:08}"), content, queued: true };
+    let effect = Effect::Document { key: format!("T1-{number:08}"), content, queued: true, credits: None };
     let mut record = record(Kind::Sale, effect, body.into_bytes());
     let bytes =
         Signer::document_bytes(record.kind, &record.stamp, &record.origin, &record.effect, &record.body);

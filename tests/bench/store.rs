@@ -84,7 +84,7 @@ fn sale(signer: &Signer, number: u64) -> NewRecord {
         kind: Kind::Sale,
         stamp: clock(),
         origin: "bench".into(),
-        effect: Effect::Document { key, content: [3; 32], queued: true },
+        effect: Effect::Document { key, content: [3; 32], queued: true, credits: None },
         body: vec![b'x'; BODY],
         signature: None,
     };

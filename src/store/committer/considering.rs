@@ -11,12 +11,14 @@ use crate::store::group::OVERHEAD;
 use crate::store::inbox::{Condition, Request};
 use crate::store::record::Located;
 use crate::store::room::needed_by;
-use crate::store::rules::{check_form, judge_step, may_print};
+use crate::store::rules::{Uncreditable, check_form, judge_step, may_be_credited, may_print};
 use crate::store::shelf::{is_shelved, row_of};
 
 /// What to do with a request.
 pub(super) enum Considered {
-    Known(Entry),
+    Known(Box<Entry>),
+    /// The group in hand changes what it depends on: that group first.
+    Later,
     Refused(CommitError),
     /// What was found out for each record.
     Take(Vec<Step>),
@@ -75,6 +77,24 @@ impl Committer {
                 steps.push(Step { known, ..Step::default() });
                 continue;
             }
+            if let Effect::Credited { document, key, after, takes } = &record.effect {
+                let known = self.finished(changes, key)?;
+                match may_be_credited(known.as_ref(), *document, *after, *takes) {
+                    Ok(()) => steps.push(Step { known, ..Step::default() }),
+                    Err(_) if changes.is_some_and(|changes| changes.entry(*document).is_some()) => {
+                        // Whoever asked would find what the index says now, and ask again at once.
+                        return Ok(Considered::Later);
+                    }
+                    Err(Uncreditable::Changed) => {
+                        return Ok(Considered::Refused(CommitError::CreditChanged { document: *document }));
+                    }
+                    Err(Uncreditable::Unknown) => {
+                        let (document, what) = (*document, "is unknown");
+                        return Ok(Considered::Refused(CommitError::NoSuchDocument { document, what }));
+                    }
+                }
+                continue;
+            }
             let earlier = touched.iter().rev().find(|(seq, ..)| *seq == document).copied();
             let mut known = None;
             let (finished, bound) = if let Some((_, finished, bound)) = earlier {
@@ -114,7 +134,7 @@ impl Committer {
             return Ok(Some(Considered::Twin(key.clone())));
         }
         if let Some(entry) = self.shared.find(key)? {
-            return Ok(Some(Considered::Known(entry)));
+            return Ok(Some(Considered::Known(Box::new(entry))));
         }
         let waiting = self.sums.queue.count + changes.map_or(0, Changes::newly_queued);
         if queued && waiting >= self.options.max_documents {

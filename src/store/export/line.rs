@@ -134,8 +134,15 @@ fn effect(effect: &Effect, used: Option<u64>) -> Option<Value> {
             json!({ "printed": key, "document": document, "again": again })
         }
         Effect::Hardware => json!({ "hardware": "from here on, what the content names" }),
-        Effect::Document { key, content, queued } => {
+        Effect::Credited { document, key, after, takes } => {
+            json!({ "credited": key, "document": document, "after": after, "takes": takes })
+        }
+        Effect::Credits { document, original } => json!({ "document": document, "credits": original }),
+        Effect::Document { key, content, queued, credits: None } => {
             json!({ "accepted": key, "requestHash": HEXLOWER.encode(content), "forKra": queued })
+        }
+        Effect::Document { key, content, queued, credits } => {
+            json!({ "accepted": key, "requestHash": HEXLOWER.encode(content), "forKra": queued, "credits": credits })
         }
         Effect::Bound { document, number } => json!({ "document": document, "boundTo": number }),
         Effect::Moved { document, status, attempts, unsure_sends, binding } => {
@@ -165,6 +172,8 @@ fn effect(effect: &Effect, used: Option<u64>) -> Option<Value> {
             "attempts": carried.attempts,
             "unsureSends": carried.unsure_sends,
             "boundTo": carried.bound.map(|(number, _)| number),
+            "creditedBy": carried.credited.map(|(by, _)| by),
+            "credits": carried.credits,
         }),
         Effect::Shelved { key } => json!({ "newestOf": key }),
         Effect::Reshelved { kind, key, .. } => json!({ "takenAlong": word(*kind), "newestOf": key }),

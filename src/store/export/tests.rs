@@ -29,7 +29,8 @@ fn sale(signer: &Signer, key: &str, hundredths: u32, day: i64) -> NewRecord {
         "total_taxable": amount, "total_tax": "1.00", "total": amount,
     });
     let stamp = Stamp { wall_ms: clock().wall_ms + day * DAY, ..clock() };
-    let effect = Effect::Document { key: key.into(), content: [9; 32], queued: !key.starts_with('T') };
+    let effect =
+        Effect::Document { key: key.into(), content: [9; 32], queued: !key.starts_with('T'), credits: None };
     let mut sale = NewRecord {
         kind: Kind::Sale,
         stamp,

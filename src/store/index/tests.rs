@@ -41,7 +41,7 @@ fn history(length: u64, random: &mut Random) -> Vec<Light> {
         let effect = match (random.below(4), open.get(pick).copied()) {
             (0, _) | (_, None) => {
                 open.push((seq, false));
-                Effect::Document { key: format!("K{seq}"), content: [1; 32], queued: true }
+                Effect::Document { key: format!("K{seq}"), content: [1; 32], queued: true, credits: None }
             }
             (1, Some((document, false))) => {
                 open[pick].1 = true;

@@ -80,6 +80,8 @@ mod tests {
             unsure_sends: 0,
             outcome: None,
             printed: None,
+            credited: None,
+            credits: None,
         };
         Open { entry, touched, next, taken: false }
     }

@@ -30,8 +30,9 @@ pub(super) struct Knowledge {
     pub(super) lost: Vec<Seq>,
     /// Documents that are not finished.
     pub(super) open: BTreeMap<Seq, Open>,
-    /// Documents that KRA signed: their receipts may have been printed later.
-    pub(super) signed: BTreeMap<Seq, Entry>,
+    /// Documents that KRA signed, or a person closed: their receipts may have been printed, and they may have been credited
+    /// later.
+    pub(super) ended: BTreeMap<Seq, Entry>,
     /// How documents whose own record is lost stood last, by other records.
     pub(super) orphans: BTreeMap<Seq, String>,
     /// Numbers that KRA accepted, ours and foreign ones, with its signature.
@@ -99,8 +100,8 @@ impl Knowledge {
         }
         if entry.status.is_finished() {
             self.open.remove(&entry.seq);
-            if entry.status == Status::Signed {
-                self.signed.insert(entry.seq, entry.clone());
+            if matches!(entry.status, Status::Settled | Status::Signed) {
+                self.ended.insert(entry.seq, entry.clone());
             }
         } else {
             let open = Open { entry: entry.clone(), touched: by, next: self.series.next, taken: false };

@@ -245,10 +245,10 @@ impl Rewriter<'_> {
         if !self.journal.broken {
             self.done.old_head = self.journal.head;
         }
-        let Knowledge { open, signed, .. } = &self.done.known;
+        let Knowledge { open, ended, .. } = &self.done.known;
         let before = subject(&record.effect).and_then(|document| {
             let changed = self.journal.entry(document);
-            let known = open.get(&document).map(|open| &open.entry).or_else(|| signed.get(&document));
+            let known = open.get(&document).map(|open| &open.entry).or_else(|| ended.get(&document));
             changed.or(known).cloned()
         });
         let placed = Placed { seq, kind: record.kind, stamp: record.stamp, at, effect: &record.effect };
@@ -319,9 +319,11 @@ fn genesis_fits(record: &Record, id: &[u8; 16], public_key: &[u8; 32]) -> bool {
 fn carry_holds(public_key: &[u8; 32], record: &Record) -> bool {
     let parts = match &record.effect {
         Effect::Carried(carried) => {
-            [Some(carried.sale), carried.bound.map(|(_, part)| part), carried.outcome]
+            let (bound, credited) =
+                (carried.bound.map(|(_, part)| part), carried.credited.map(|(_, part)| part));
+            [Some(carried.sale), bound, carried.outcome, credited]
         }
-        Effect::Kept { part, .. } | Effect::Reshelved { part, .. } => [Some(*part), None, None],
+        Effect::Kept { part, .. } | Effect::Reshelved { part, .. } => [Some(*part), None, None, None],
         _ => return false,
     };
     parts.into_iter().flatten().all(|part| {

@@ -15,8 +15,9 @@ use crate::store::record::decode_record;
 use crate::store::recovery::open_on;
 use crate::store::spares::Spares;
 use crate::store::{
-    Binding, Bound, CommitError, Committed, Effect, Entry, Kind, LastAccepted, NewRecord, OpenError,
-    OpenReport, Options, Printed, Record, SeriesState, Signer, Stamp, Store, read_secret, write_secret,
+    Binding, Bound, CommitError, Committed, Credited, Effect, Entry, Kind, LastAccepted, NewRecord,
+    OpenError, OpenReport, Options, Printed, Record, SeriesState, Signer, Stamp, Store, read_secret,
+    write_secret,
 };
 
 pub(in crate::store) const DEADLINE: Duration = Duration::from_secs(60);
@@ -60,7 +61,8 @@ pub(in crate::store) fn sale(signer: &Signer, key: &str, size: usize) -> NewReco
     let content = crate::store::record::sha256(key.as_bytes());
     let mut body = format!("sale {key} ").into_bytes();
     body.resize(body.len().max(size), b'.');
-    let mut sale = record(Kind::Sale, Effect::Document { key: key.into(), content, queued: true }, body);
+    let mut sale =
+        record(Kind::Sale, Effect::Document { key: key.into(), content, queued: true, credits: None }, body);
     let bytes = Signer::document_bytes(sale.kind, &sale.stamp, &sale.origin, &sale.effect, &sale.body);
     sale.signature = Some(signer.sign(&bytes));
     sale
@@ -189,6 +191,7 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                     unsure_sends: 0,
                     outcome: None,
                     printed: None,
+                    credited: None,
                     ..entry
                 };
                 documents.insert(record.seq, begun);
@@ -203,6 +206,11 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
                     }),
                     attempts: carried.attempts,
                     unsure_sends: carried.unsure_sends,
+                    credited: carried.credited.map(|(by, _)| Credited {
+                        by,
+                        at: entry.credited.map_or(entry.at, |credited| credited.at),
+                    }),
+                    credits: carried.credits,
                     ..entry
                 };
                 documents.insert(carried.document, begun);
@@ -251,6 +259,15 @@ pub(in crate::store) fn check_index_against_journal(store: &Store) {
             Effect::Reshelved { kind, key, part } => {
                 let original = decode_record(part.bytes(&record.body).unwrap()).unwrap();
                 shelf.insert((*kind, key.clone()), String::from_utf8(original.body).unwrap());
+            }
+            Effect::Credited { document, .. } => {
+                if let Some(entry) = documents.get_mut(document) {
+                    let at = store.find(&entry.key).unwrap().unwrap().credited.map(|credited| credited.at);
+                    entry.credited = at.map(|at| Credited { by: record.seq, at });
+                }
+            }
+            Effect::Credits { document, original } => {
+                documents.get_mut(document).unwrap().credits = Some(*original);
             }
             Effect::Series { next, last } => series = SeriesState { next: *next, last: last.clone() },
             Effect::None | Effect::Alerts | Effect::Hardware | Effect::Kept { .. } | Effect::Retired(_) => {}

@@ -1,5 +1,6 @@
 //! What the store promises, tried from outside: on real files, and on a disk whose power can be cut.
 
+mod credits;
 mod damage;
 mod everyday;
 mod forged;
