@@ -284,6 +284,39 @@ fn a_lost_outcome_is_found_in_kras_books() {
 }
 
 #[test]
+fn a_receipt_that_was_printed_is_no_word_about_what_was_lost_before_it() {
+    let kra = Kra::start(Wire::Json);
+    let standings = Standings::make(&kra, 0);
+    // Its number, its request and KRA's word are lost; what is left says that its original was printed.
+    for kept in [&standings.killed, &standings.stopped] {
+        let shop = kept.shop(&kra);
+        let signature = kept.sales["SIGNED-2"]["signature"].as_str().unwrap();
+        assert!(flip(&shop, signature, 0, 1) > 0);
+        flip(&shop, "SIGNED-2", 1, 1);
+        let (ended, said) = salvage(&shop);
+        ended.expect(1);
+        assert_eq!((&said["seriesSetBack"], &said["nextInvcNo"]), (&json!(true), &json!(3)), "{said}");
+    }
+    let shop = standings.killed.shop(&kra);
+    expect_drained(&kra, &shop, &standings.killed, &[]);
+}
+
+#[test]
+fn a_lost_number_before_one_in_doubt_is_found_in_kras_books() {
+    let kra = Kra::start(Wire::Json);
+    let standings = Standings::make(&kra, 0);
+    let shop = standings.killed.shop(&kra);
+    let signature = standings.killed.sales["SIGNED-3"]["signature"].as_str().unwrap();
+    assert!(flip(&shop, signature, 0, 9) > 0);
+    assert!(flip(&shop, "SIGNED-3", 1, 9) > 0);
+    let (ended, said) = salvage(&shop);
+    ended.expect(1);
+    // One behind it is bound and unanswered: found in the books, it must not carry the series over the gap.
+    assert_eq!((&said["seriesSetBack"], &said["nextInvcNo"]), (&json!(true), &json!(4)), "{said}");
+    expect_drained(&kra, &shop, &standings.killed, &[]);
+}
+
+#[test]
 fn a_lost_number_and_outcome_are_found_in_kras_books() {
     let kra = Kra::start(Wire::Json);
     let standings = Standings::make(&kra, 0);

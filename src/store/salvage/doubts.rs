@@ -40,7 +40,7 @@ pub(super) fn doubts(known: &Knowledge, end_is_unsure: bool) -> Doubts {
             None => doubts.unsure.push(*seq),
         }
     }
-    // A number used by a lost record between two that are known: whose it is, only KRA's books say.
+    // A number used by a lost record below one that is known: whose it is, only KRA's books say.
     let gap = (from..known.series.next)
         .find(|number| !known.used.contains_key(number) && !bound.contains_key(number));
     if let Some(gap) = gap {
@@ -49,6 +49,11 @@ pub(super) fn doubts(known: &Knowledge, end_is_unsure: bool) -> Doubts {
         let last = sign.map(|sign| LastAccepted { number, sign, document: None });
         doubts.series = SeriesState { next: gap, last };
         doubts.set_back = true;
+        // Asked under its own number, a document behind the gap would carry the series over it.
+        let behind: Vec<Seq> = bound.range(gap..).map(|(_, seq)| *seq).collect();
+        doubts.in_doubt.retain(|seq| !behind.contains(seq));
+        doubts.unsure.extend(behind);
+        doubts.unsure.sort_unstable();
     }
     doubts
 }
@@ -135,6 +140,10 @@ mod tests {
         // It gave its number to another and was sent again under a number that nothing is left of.
         check("another's by now", (one(&taken), &[12, 15], false), (&[1, 2, 3, 4], 6), (&[], &[10], 5));
         check("used by another", (one(&bound), &[12, 15], false), (&[1, 2, 3, 4], 6), (&[], &[10], 5));
+        // Both 4 and 5 were used by lost records: 6 was bound, so they are in KRA's books.
+        let last = open(11, Some(6), 12, 6);
+        let both = [open(10, None, 10, 4), last];
+        check("bound behind it", (&both, &[13], false), (&[1, 2, 3], 6), (&[], &[10, 11], 4));
         check("perhaps another's", (one(&bound), &[12, 15], false), (&[1, 2, 3, 6], 7), (&[10], &[], 5));
     }
 }

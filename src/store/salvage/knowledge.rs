@@ -13,7 +13,7 @@ use crate::store::standing::{Base, Checkpoint};
 #[derive(Clone, Debug)]
 pub(super) struct Open {
     pub(super) entry: Entry,
-    /// The last record about it.
+    /// The last record that says where it stands.
     pub(super) touched: Seq,
     /// The series' next number then.
     pub(super) next: u64,
@@ -62,6 +62,10 @@ impl Knowledge {
                     }
                 }
             }
+            // A number is bound once all below it are used.
+            Effect::Bound { number, .. } if *number > self.series.next => {
+                self.series = SeriesState { next: *number, last: None };
+            }
             Effect::Series { next, last } => {
                 if let Some(last) = last {
                     self.used.insert(last.number, last.sign.clone());
@@ -97,6 +101,13 @@ impl Knowledge {
             for other in self.open.values_mut().filter(|it| it.entry.seq != *document) {
                 other.taken |= other.entry.bound.is_some_and(|bound| bound.number == *number);
             }
+        }
+        // A receipt is printed of what stands as it stands: what was lost before it is no less lost.
+        if matches!(effect, Effect::Printed { .. })
+            && let Some(open) = self.open.get_mut(&entry.seq)
+        {
+            open.entry = entry.clone();
+            return;
         }
         if entry.status.is_finished() {
             self.open.remove(&entry.seq);
