@@ -148,6 +148,14 @@ impl Line {
         });
     }
 
+    /// What an open port says to an enquiry: one byte, however long it takes.
+    #[track_caller]
+    pub(crate) fn enquire(&self) -> u8 {
+        self.send([ENQ]);
+        let heard = self.listen(PATIENCE, |heard| !heard.is_empty());
+        heard.first().expect("an answer to ENQ").1
+    }
+
     /// The next frame; single bytes before it are SYN.
     #[track_caller]
     pub(crate) fn reply(&self) -> Reply {

@@ -323,8 +323,7 @@ fn during_a_stop_every_answer_says_that_no_sale_is_taken() {
     let last = line.reply();
     assert!(last.syns > 3, "{last:?}");
     last.expect(5, 's', 202);
-    line.send([ENQ]);
-    assert_eq!(line.listen(ms(300), |heard| !heard.is_empty()).first().map(|(_, byte)| *byte), Some(CAN));
+    assert_eq!(line.enquire(), CAN);
     assert_eq!(line.ask(0, 'H', r#"{"proto":1}"#).expect(0, 'h', 200)["accepting"], false);
     assert_eq!(line.ask(6, 'S', &sale("TOO-LATE").to_string()).expect(6, 'e', 503)["error"], "stopping");
     assert_eq!(line.ask(7, 'Q', r#"{"trdInvcNo":"LAST"}"#).expect(7, 'q', 200)["status"], "pending");

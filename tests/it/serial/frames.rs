@@ -195,8 +195,7 @@ fn an_echo_of_the_gateways_own_bytes_is_dropped() {
         line.send(std::mem::take(&mut reply.bytes));
         reply.expect(seq, 's', 201);
     }
-    line.send([ENQ]);
-    assert_eq!(line.hears(ms(200)), [ACK]);
+    assert_eq!(line.enquire(), ACK);
     line.send([ACK, SYN, NAK, CAN]);
     line.is_quiet();
     assert_eq!(counted(&gateway, "echo"), 6);
@@ -366,10 +365,7 @@ fn an_enquiry_says_whether_a_sale_would_be_taken() {
     let mut gateway = shop.open();
     line.wait_ready();
     line.ask(1, 'S', &sale("OLD").to_string()).expect(1, 's', 202);
-    eventually("sales are refused", || {
-        line.send([ENQ]);
-        (line.listen(ms(200), |heard| !heard.is_empty()).first()?.1 == CAN).then_some(())
-    });
+    eventually("sales are refused", || (line.enquire() == CAN).then_some(()));
     assert_eq!(line.ask(2, 'S', &sale("NEW").to_string()).expect(2, 'e', 503)["error"], "offline_limit");
     assert_eq!(line.ask(0, 'H', r#"{"proto":1}"#).expect(0, 'h', 200)["accepting"], false);
     // The known one is a repeat all the same.
