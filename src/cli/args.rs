@@ -50,6 +50,11 @@ pub enum Command {
     ///
     /// Exit code 0 healthy, 1 degraded, 69 when no daemon answers.
     Status(Output),
+    /// Examine the installation: configuration, daemon, device, files, disk, clock, serial ports, and the way to KRA
+    ///
+    /// A line for each thing, ok, warn or FAIL, with what to do. Nothing is changed; one question goes to KRA, without the
+    /// device's key. Run it with sudo: what others may not see is left out. Exit code 1 where something failed.
+    Doctor(Output),
     /// Look at the documents that wait for KRA or were set aside, and decide about them
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -515,6 +520,7 @@ mod tests {
             "device adopt --serial RIGHT --reason typo",
             "device moved --reason repaired",
             "status --json",
+            "doctor --json",
             "queue list",
             "queue show A-1 --json",
             "queue retry 17",

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, SeriesCommand, StoreCommand,
-    check_config, demo, device_adopt, device_init, device_moved, export, parse, queue_list, queue_park,
-    queue_retry, queue_settle, queue_show, receipt, run, run_salvage, run_simulator, run_verify,
+    check_config, demo, device_adopt, device_init, device_moved, doctor, export, parse, queue_list,
+    queue_park, queue_retry, queue_settle, queue_show, receipt, run, run_salvage, run_simulator, run_verify,
     salvage_index, series_adopt, series_show, show_log, status, store_init,
 };
 use crate::config::process_environment;
@@ -35,6 +35,7 @@ fn carried_out() -> Exit {
         Command::Device(DeviceCommand::Adopt(arguments)) => device_adopt(config, &arguments),
         Command::Device(DeviceCommand::Init(arguments)) => device_init(config, &arguments),
         Command::Device(DeviceCommand::Moved(arguments)) => device_moved(config, &arguments),
+        Command::Doctor(output) => doctor(config, output),
         Command::Export(arguments) => export(config, &arguments),
         Command::Log(arguments) => show_log(config, &arguments),
         Command::Queue(QueueCommand::List(output)) => queue_list(config, output),

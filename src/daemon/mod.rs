@@ -13,6 +13,7 @@ mod tasks;
 mod webhooks;
 mod wiring;
 
+pub use ports::port_settings;
 pub use reload::Configuration;
 pub use run::{StartError, Stopped, make_store, run};
-pub use wiring::{Unusable, log_format, log_level, tls};
+pub use wiring::{Unusable, configured_device, kra_settings, log_format, log_level, tls};

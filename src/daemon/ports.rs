@@ -77,7 +77,8 @@ const fn link_settings(serial: &config::Serial) -> LinkSettings {
     }
 }
 
-fn port_settings(serial: &config::Serial) -> PortSettings {
+/// How a port of the configuration is opened.
+pub fn port_settings(serial: &config::Serial) -> PortSettings {
     PortSettings {
         path: serial.port.clone(),
         baud: serial.baud,

@@ -71,7 +71,7 @@ pub(super) const fn format(settings: &Settings) -> Format {
 ///
 /// # Errors
 /// A path, address or certificate file that cannot be used.
-pub(super) fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
+pub fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
     let kra = &settings.kra;
     let mut paths = Paths::default();
     for (name, path) in &kra.paths {
@@ -202,7 +202,7 @@ pub(super) fn origins(settings: &Settings) -> Vec<String> {
 }
 
 /// The device that the configuration names, if it names one.
-pub(super) fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
+pub fn configured_device(settings: &Settings) -> Option<DeviceIdentity> {
     let named = settings.device.identity()?;
     Some(DeviceIdentity {
         tin: Tin::new(&named.tin).ok()?,

@@ -31,7 +31,7 @@ mod talk;
 
 pub use frame::{Frame, MAX_DATA, Unframeable, checksum};
 pub use link::{Answering, Ended, Link, LinkSettings, Protocol};
-pub use port::{PortError, PortSettings, serve};
+pub use port::{PortError, PortSettings, serve, try_port};
 pub use receiver::{Heard, Receiver, Tally};
 pub use request::{Answer, Asked, Request};
 pub use speaker::{Speaker, Word};

@@ -113,6 +113,14 @@ where
     }
 }
 
+/// Opens it once, and closes it again.
+///
+/// # Errors
+/// Why it cannot be opened.
+pub async fn try_port(settings: PortSettings) -> Result<(), PortError> {
+    open(settings).await.map(|_| ())
+}
+
 /// Opens it where that may block.
 async fn open(settings: PortSettings) -> Result<SerialStream, PortError> {
     tokio::task::spawn_blocking(move || open_now(&settings))

@@ -156,3 +156,4 @@ pub use secrets::{SecretError, Secrets};
 pub use standing::{Genesis, Identifier};
 pub use store::Store;
 pub use verify::{VerifyError, VerifyReport, verify};
+pub use wear::disk_facts;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use crate::gateway::ports::{DiskFacts, Wear};
 
-/// Everything about the disk below `dir`. Reads directories and sysfs; blocks.
-pub(super) fn disk_facts(dir: &Path) -> DiskFacts {
+/// Everything about the disk below `dir`, a state directory. Reads directories and sysfs; blocks.
+pub fn disk_facts(dir: &Path) -> DiskFacts {
     let stat = rustix::fs::statvfs(dir).ok();
     DiskFacts {
         total_bytes: stat.map_or(0, |stat| stat.f_blocks.saturating_mul(stat.f_frsize)),

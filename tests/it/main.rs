@@ -23,6 +23,7 @@ mod demo;
 mod device;
 mod disk_failure;
 mod disk_full;
+mod doctor;
 mod events;
 mod export;
 mod fault_matrix;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{counted, numbers, on_one_line, open, said};
 use crate::harness::{Dice, SERIAL, eventually};
 use crate::kra::{Kra, Wire};
-use crate::pty::{ACK, CAN, ENQ, Line, NAK, SYN, frame};
+use crate::pty::{ACK, CAN, Line, NAK, SYN, frame};
 use crate::sale::{sale, sale_with};
 
 /// The sale of the specification's examples: the item is to be known from the catalogue.
