@@ -1,5 +1,6 @@
 //! Start and stop of the daemon, and its long tasks.
 
+mod attend;
 pub mod clock;
 mod exchanges;
 mod ports;

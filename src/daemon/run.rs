@@ -4,11 +4,13 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use super::attend::{Attendance, attended};
 use super::clock::{self, MachineClock, stamp};
 use super::process::process;
 use super::reload::{Configuration, LiveSettings, Reloading};
@@ -94,7 +96,7 @@ pub enum Stopped {
 /// There is one already, or the disk says no.
 pub fn make_store(settings: &Settings) -> Result<bool, StartError> {
     make_directory(&settings.state_dir)?;
-    let options = Options { create: true, ..wiring::store_options(settings) };
+    let options = Options { create: true, ..wiring::store_options(settings)? };
     let (store, report) = Store::open(&settings.state_dir, options, &mut |_| {})?;
     drop(store);
     Ok(report.created)
@@ -124,13 +126,17 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     };
 
     let (stop, stopping) = watch::channel(false);
-    let Served { mut servers, lines, guard } = parts.serve(settings, passed, boot, &stopping).await?;
+    let mut attendance = Attendance::begin();
+    let Served { mut servers, lines, guard } =
+        parts.serve(settings, (passed, boot), &stopping, &mut attendance).await?;
     webhooks::start(settings, (&parts.ledger, &parts.progress), &stopping, &mut servers);
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer().run(orders, told(drain_stopping)));
     let mut registrar = tokio::spawn(parts.registering(configured).run(asks, stopping.clone()));
     let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
-    let mut store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch)));
+    let watch = attendance.watch("watch");
+    let mut store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch), watch));
+    let attendance = tokio::spawn(attendance.run(Arc::clone(&parts.progress), store.clone()));
     let mut reloading = parts.reloading(configuration, guard);
 
     Notify::Ready.send();
@@ -166,6 +172,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
         Stopped::Failed(why) => error!(why, "stopping: the store or a task failed"),
     }
     line.abort();
+    attendance.abort();
     last.answer(&stop, &parts.progress, servers).await;
     let _ = stop_drain.send(true);
     last.end_requests(drain, registrar).await;
@@ -268,9 +275,9 @@ impl Parts {
     async fn serve(
         &self,
         settings: &Settings,
-        passed: Vec<PassedSocket>,
-        boot: u64,
+        (passed, boot): (Vec<PassedSocket>, u64),
         stopping: &watch::Receiver<bool>,
+        attendance: &mut Attendance,
     ) -> Result<Served, StartError> {
         let printer = Arc::new(Printer {
             ledger: Arc::clone(&self.ledger),
@@ -313,13 +320,15 @@ impl Parts {
                 let desk = Arc::clone(&desk);
                 async move { desk.answer(request).await }
             };
-            servers.spawn(serve(listener, limits.clone(), guard.clone(), handler, stopping.clone()));
+            let server = serve(listener, limits.clone(), guard.clone(), handler, stopping.clone());
+            servers.spawn(attended(server, attendance.watch("till API")));
         }
         let handler = move |request: Request| {
             let desk = Arc::clone(&admin_desk);
             async move { desk.answer(request).await }
         };
-        servers.spawn(serve(admin, Limits::default(), Guard::local(), handler, stopping.clone()));
+        let server = serve(admin, Limits::default(), Guard::local(), handler, stopping.clone());
+        servers.spawn(attended(server, attendance.watch("admin socket")));
         let lines = ports::start(settings, &desk, &self.watch.instruments.ports, stopping, &mut servers);
         Ok(Served { servers, lines, guard })
     }
@@ -334,13 +343,17 @@ struct Served {
     guard: Guard,
 }
 
+/// Each step of opening the store may take so long, whatever the service manager's patience with a start is.
+const STEP: Duration = Duration::from_secs(90);
+
 /// The store, and which start of it this is.
 async fn open_store(settings: &Settings) -> Result<(Store, u64), StartError> {
     let dir = settings.state_dir.clone();
-    let options = wiring::store_options(settings);
+    let options = wiring::store_options(settings)?;
     let opened = tokio::task::spawn_blocking(move || {
         let mut last = None;
         let opened = Store::open(&dir, options, &mut |progress| {
+            Notify::Extend(STEP).send();
             if last != Some(progress.step) {
                 info!(step = ?progress.step, total = progress.total, "opening the store");
                 last = Some(progress.step);

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tracing::warn;
+
 use super::wiring;
 use crate::config::Settings;
 use crate::http::{Guard, ListenError, Listener, ServerTls};
@@ -32,6 +34,7 @@ pub(super) async fn bind(
         for socket in passed {
             till.push(Listener::from_fd(socket.fd)?);
         }
+        tell_unused(settings, &till);
     }
     let till: Vec<Listener> = till.into_iter().map(|listener| listener.with_tls(tls.cloned())).collect();
     // What systemd passes need not be what the configuration names: the rule goes by the real address.
@@ -43,6 +46,21 @@ pub(super) async fn bind(
         return Err(ListenError::Open { address: local });
     }
     Ok(Sockets { till, admin: Listener::unix(&settings.admin.path, 0o600, None)? })
+}
+
+/// Sockets that systemd passed take the place of those of the configuration: whoever changed these should know.
+fn tell_unused(settings: &Settings, passed: &[Listener]) {
+    let names: Vec<String> = passed.iter().map(ToString::to_string).collect();
+    let wanted = settings.http.listen.iter().map(|address| ("http.listen", address.to_string()));
+    let unix = ("unix.path", settings.unix.path.display().to_string());
+    for (key, address) in wanted.chain([unix]).filter(|(_, address)| !names.contains(address)) {
+        warn!(
+            key,
+            address,
+            "nobody listens there: the sockets are systemd's, and its socket units say where they are \
+             (systemctl edit etims-gateway.socket, etims-gateway-tcp.socket)"
+        );
+    }
 }
 
 /// The rules of the till API: who may ask. `token`: what TCP requests must bring.

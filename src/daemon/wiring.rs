@@ -1,8 +1,11 @@
 //! From the configuration to the values that each part takes.
 
+use std::path::Path;
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::pem::PemObject;
 use tracing::info;
 
 use crate::config::{self, BaseUrl, CfmDt, Environment, LogFormat, LogLevel, Settings, WebhookAddress, Wire};
@@ -36,9 +39,16 @@ fn unusable(key: &'static str) -> impl FnOnce(String) -> Unusable {
     move |why| Unusable { key, why }
 }
 
+/// The systemd credential that holds the key which signs sales, where one is given.
+const SIGNING_KEY: &str = "etims-gateway.signing-key";
+
 /// How the store is opened.
-pub(super) fn store_options(settings: &Settings) -> Options {
-    Options {
+///
+/// # Errors
+/// The signing key that systemd passed cannot be used.
+pub(super) fn store_options(settings: &Settings) -> Result<Options, Unusable> {
+    Ok(Options {
+        signing_key: signing_key(settings.credentials_directory.as_deref())?,
         // A till that sells for real is never started on an empty store by itself: a disk that is not mounted must not
         // look like a new till.
         create: matches!(settings.kra.environment, Environment::Simulator | Environment::Custom),
@@ -47,7 +57,24 @@ pub(super) fn store_options(settings: &Settings) -> Options {
         min_free: settings.storage.min_free,
         reserve: settings.storage.reserve,
         ..Options::new(super::clock::stamp)
+    })
+}
+
+/// The key of the credential: PKCS#8, as PEM or DER. Without one the store makes a key of its own, once.
+fn signing_key(directory: Option<&Path>) -> Result<Option<Vec<u8>>, Unusable> {
+    let Some(path) = directory.map(|directory| directory.join(SIGNING_KEY)) else { return Ok(None) };
+    let wrong = |why: String| unusable("the credential etims-gateway.signing-key")(why);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(wrong(error.to_string())),
+    };
+    if !bytes.starts_with(b"-----BEGIN") {
+        return Ok(Some(bytes));
     }
+    let key = PrivatePkcs8KeyDer::from_pem_slice(&bytes)
+        .map_err(|error| wrong(format!("no PKCS#8 key in PEM: {error}")))?;
+    Ok(Some(key.secret_pkcs8_der().to_vec()))
 }
 
 /// On what terms sales are kept.

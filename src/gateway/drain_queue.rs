@@ -27,6 +27,9 @@ const LAST_ANSWER: Duration = Duration::from_secs(5);
 /// A try that has lasted so long is begun anew when the kernel says that the till's own line is back.
 const STUCK: Duration = Duration::from_millis(500);
 
+/// A drain that waits, for KRA or for news, shows so often that it does.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// How documents are sent: from the configuration.
 #[derive(Clone, Debug)]
 pub struct SendingRules {
@@ -158,9 +161,27 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         }
     }
 
+    /// How long KRA, or a wait, may take in this.
+    fn at_most(&self, action: &Action) -> Duration {
+        match action {
+            Action::Bind(..) | Action::Record(..) => Duration::ZERO,
+            Action::Connect | Action::Probe | Action::Send(..) => self.request(1),
+            // A look-up is followed by a probe where KRA has nothing; a list has pages.
+            Action::LookUp(..) | Action::LookUpInList(..) => self.request(2),
+            Action::WaitUntil(_) => WAIT,
+        }
+    }
+
+    /// How long so many requests to KRA may take: each of them to connect, and to be answered.
+    pub(super) fn request(&self, count: u32) -> Duration {
+        self.rules.now().policy.request_timeout.saturating_mul(2 * count)
+    }
+
     /// Without a registered device there are only persons to listen to.
     async fn listen(&self, drain: &mut Drain, orders: &mut Orders) -> Result<(), LedgerError> {
+        self.progress.begins(WAIT);
         tokio::select! {
+            () = tokio::time::sleep(WAIT) => {}
             _ = self.progress.called() => {}
             () = orders.arrived() => {}
         }
@@ -185,6 +206,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         key: &CmcKey,
     ) -> Result<Event, LedgerError> {
         debug!(%action, "drain");
+        self.progress.begins(self.at_most(&action));
         Ok(match action {
             Action::Bind(document, number) => {
                 let sale = self.ledger.unfinished(document).await?;
@@ -247,16 +269,17 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 Event::Sent(sent, allowed)
             }
             Action::WaitUntil(until) => {
-                let pause = until.map(|until| until.since(self.clock.moment()));
-                let slept = async {
-                    match pause {
-                        Some(pause) => tokio::time::sleep_until(Instant::now() + pause).await,
-                        None => std::future::pending().await,
+                let until = until.map(|until| Instant::now() + until.since(self.clock.moment()));
+                loop {
+                    let shown = Instant::now() + WAIT;
+                    tokio::select! {
+                        () = tokio::time::sleep_until(until.unwrap_or(shown).min(shown)) => {}
+                        event = self.progress.called() => break event,
                     }
-                };
-                tokio::select! {
-                    () = slept => Event::Woken,
-                    event = self.progress.called() => event,
+                    if until.is_some_and(|until| until <= Instant::now()) {
+                        break Event::Woken;
+                    }
+                    self.progress.begins(WAIT);
                 }
             }
         })
@@ -293,6 +316,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             false => self.ledger.unfinished(document).await.ok(),
         };
         self.ledger.record(document, ruling, next).await?;
+        if let Some(proof) = &ruling.proof {
+            self.progress.signed(proof);
+        }
         tell_outcome((document, sale.as_ref()), number, ruling);
         Ok(if bound { Event::RecordedAndBound } else { Event::Recorded })
     }

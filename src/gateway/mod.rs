@@ -30,7 +30,7 @@ pub use lookout::{LastExchange, Lookout, Sightings, Skew};
 pub use measure::Instruments;
 pub use operator::{Operator, Order, Orders};
 pub use print_receipt::{Page, PageFormat, Print, PrintOrder, Printer, Which};
-pub use progress::{Progress, Sight};
+pub use progress::{LastReceipt, Progress, Sight};
 pub use raise_alerts::Alarms;
 pub use register_device::{Registered, expect_device, finish_registration};
 pub use registrar::{Asks, Registering, Registrar};

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::fiscal::{KraDateTime, Proof};
 use crate::queue::drain::{Denied, Drain, View};
 use crate::queue::{Line, Moment, Seq};
 use crate::status::{FastRegister, WaitingWebhook};
@@ -44,8 +46,27 @@ pub struct Progress {
     line: Notify,
     line_for_registering: Notify,
     closing: watch::Sender<bool>,
+    turn: Mutex<Turn>,
+    last_receipt: Mutex<Option<LastReceipt>>,
     webhooks: Mutex<BTreeMap<&'static str, Waiting>>,
     fast_registers: Mutex<BTreeMap<String, FastRegister>>,
+}
+
+/// The last receipt that KRA gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastReceipt {
+    /// `curRcptNo`.
+    pub receipt_no: u64,
+    /// `sdcDateTime`.
+    pub issued_at: KraDateTime,
+}
+
+/// The piece of work that the drain is at.
+#[derive(Clone, Copy, Debug)]
+struct Turn {
+    began: Instant,
+    /// How long KRA, or a wait, may take in it.
+    at_most: Duration,
 }
 
 /// An event that a webhook has not taken yet.
@@ -65,6 +86,8 @@ impl Default for Progress {
             retry: Notify::new(),
             line: Notify::new(),
             line_for_registering: Notify::new(),
+            turn: Mutex::new(Turn { began: Instant::now(), at_most: Duration::ZERO }),
+            last_receipt: Mutex::default(),
             webhooks: Mutex::default(),
             fast_registers: Mutex::default(),
             closing: watch::Sender::new(false),
@@ -100,6 +123,29 @@ impl Progress {
         let _ = closing.wait_for(|closing| *closing).await;
     }
 
+    /// The drain begins another piece of work, in which KRA, or a wait, may take so long.
+    pub(super) fn begins(&self, at_most: Duration) {
+        *self.turn.lock().unwrap_or_else(PoisonError::into_inner) = Turn { began: Instant::now(), at_most };
+    }
+
+    /// By how much the drain has been at one piece of work for longer than KRA, or a wait, may take in it. What is left is
+    /// its own time and the store's: a drain that gets on has little of it.
+    pub fn overdue(&self) -> Duration {
+        let turn = *self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        turn.began.elapsed().saturating_sub(turn.at_most)
+    }
+
+    /// KRA gave this receipt.
+    pub(super) fn signed(&self, proof: &Proof) {
+        let receipt = LastReceipt { receipt_no: proof.receipt_no, issued_at: proof.issued_at };
+        *self.last_receipt.lock().unwrap_or_else(PoisonError::into_inner) = Some(receipt);
+    }
+
+    /// The last receipt that KRA gave; none before the first one since the start.
+    pub fn last_receipt(&self) -> Option<LastReceipt> {
+        *self.last_receipt.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// There is a new document.
     pub fn nudge(&self) {
         self.nudge.notify_one();
@@ -122,7 +168,7 @@ impl Progress {
     }
 
     /// Resolves at the earliest after `stuck`, once a link, an address or a route came back.
-    pub(super) async fn line_returned_during(&self, stuck: std::time::Duration) {
+    pub(super) async fn line_returned_during(&self, stuck: Duration) {
         tokio::time::sleep(stuck).await;
         self.line.notified().await;
     }
@@ -205,5 +251,24 @@ impl Progress {
             changed
         });
         flows_again
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_that_does_not_get_on_is_overdue() {
+        let progress = Progress::default();
+        let after = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        progress.begins(Duration::from_secs(240));
+        after(240).await;
+        assert_eq!(progress.overdue(), Duration::ZERO, "KRA may take so long");
+        after(60).await;
+        assert_eq!(progress.overdue(), Duration::from_secs(60));
+        progress.begins(Duration::ZERO);
+        after(7).await;
+        assert_eq!(progress.overdue(), Duration::from_secs(7), "all of it is its own time");
     }
 }

@@ -180,6 +180,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             return LookedUp::Failed(Words { message, ..Words::default() });
         };
         let about = About { invoice_no: Some(number), ..About::default() };
+        self.progress.begins(self.request(1));
         match self.authority.look_up(number, &device, &key, &about).await {
             // It is there, but not on each of KRA's servers.
             LookedUp::Missing(words) if drain.has_look_up() => LookedUp::Failed(words),

@@ -131,7 +131,8 @@ fn port_alerts(ports: &[SerialSnapshot], raise: &mut impl FnMut(&str, String)) {
             "serial_port",
             format!(
                 "a serial port cannot be used, and its register sells nothing through this gateway: {}. It is opened by itself \
-                 as soon as that is put right",
+                 as soon as that is put right. Where systemd runs the gateway, /usr/share/etims-gateway/serial.conf says how \
+                 it is let to open serial ports",
                 closed.join("; ")
             ),
         );

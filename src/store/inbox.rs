@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -69,6 +69,8 @@ struct State {
     shut: Option<CommitError>,
     /// The committer has stopped: nobody reads mail any more.
     gone: bool,
+    /// Since when there is something to do: mail that was not taken yet, or was not dealt with.
+    busy: Option<Instant>,
 }
 
 impl Inbox {
@@ -93,6 +95,7 @@ impl Inbox {
                 return Err(why.clone());
             }
             state.mail.requests.push_back(Request { records, conditions, answer, _place: place });
+            state.busy.get_or_insert_with(Instant::now);
         }
         self.arrived.notify_one();
         answered.await.unwrap_or_else(|_| Err(CommitError::Failed("the committer stopped".into())))
@@ -102,6 +105,8 @@ impl Inbox {
     /// for the next commit by yielding gives the processor away for a whole tick where anything else wants it.
     pub(crate) fn wait(&self, until: Option<Instant>) -> Mail {
         let mut state = self.state();
+        // The mail before this one was dealt with.
+        state.busy = None;
         while state.mail.is_empty() {
             let Some(until) = until else {
                 state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -113,7 +118,15 @@ impl Inbox {
             };
             state = self.arrived.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
+        state.busy = Some(Instant::now());
         std::mem::take(&mut state.mail)
+    }
+
+    /// How long the committer has been at one thing, or has left mail lying; nothing while there is nothing to do, and once
+    /// it has stopped.
+    pub(crate) fn busy_for(&self) -> Duration {
+        let state = self.state();
+        state.busy.filter(|_| !state.gone).map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Puts something into the committer's mail; once it has stopped, that is dropped.
@@ -123,6 +136,7 @@ impl Inbox {
             change(&mut Mail::default());
         } else {
             change(&mut state.mail);
+            state.busy.get_or_insert_with(Instant::now);
         }
         drop(state);
         self.arrived.notify_one();

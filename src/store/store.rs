@@ -285,6 +285,11 @@ impl Store {
         self.shared().counts()
     }
 
+    /// How long it has been at one write, sync or piece of its own work; nothing while it has nothing to do.
+    pub fn busy_for(&self) -> std::time::Duration {
+        self.shared().inbox.busy_for()
+    }
+
     /// How the store is.
     pub fn health(&self) -> Health {
         self.shared().health()

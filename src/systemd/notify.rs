@@ -12,6 +12,8 @@ pub enum Notify<'a> {
     Ready,
     /// Re-reading the configuration; must be followed by [`Notify::Ready`].
     Reloading,
+    /// Starting takes longer: the service manager is to wait at least this long from now on.
+    Extend(Duration),
     /// One line for `systemctl status`.
     Status(&'a str),
     /// Stopping.
@@ -33,6 +35,10 @@ impl Notify<'_> {
                 // A line break would begin another assignment.
                 line = text.replace(['\n', '\r'], " ");
                 sd_notify::notify(&[NotifyState::Status(&line)])
+            }
+            Notify::Extend(by) => {
+                let micros = u32::try_from(by.as_micros()).unwrap_or(u32::MAX);
+                sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(micros)])
             }
             Notify::Stopping => sd_notify::notify(&[NotifyState::Stopping]),
             Notify::Watchdog => sd_notify::notify(&[NotifyState::Watchdog]),
@@ -80,6 +86,7 @@ mod tests {
         let reloading = hear();
         assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
         assert_eq!(hear().trim(), "STATUS=2 waiting READY=1");
+        assert_eq!(hear().trim(), "EXTEND_TIMEOUT_USEC=90000000");
         assert_eq!(hear().trim(), "WATCHDOG=1");
         assert_eq!(hear().trim(), "STOPPING=1");
     }
@@ -92,6 +99,7 @@ mod tests {
             Notify::Ready,
             Notify::Reloading,
             Notify::Status("2 waiting\nREADY=1"),
+            Notify::Extend(Duration::from_secs(90)),
             Notify::Watchdog,
             Notify::Stopping,
         ] {

@@ -1,4 +1,6 @@
 //! Says whether the daemon may tell the service manager that it works: only while each of its parts makes progress.
+//!
+//! Some parts make marks: they get through a loop with or without work. Others are asked how long they have been at one thing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

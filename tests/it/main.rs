@@ -54,4 +54,5 @@ mod shutdown;
 mod store;
 mod tls;
 mod twins;
+mod watchdog;
 mod webhooks;
