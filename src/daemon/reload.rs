@@ -8,7 +8,7 @@ use tracing::{error, info, warn};
 
 use super::wiring;
 use crate::config::{Changes, Loaded, Problems, Settings, process_environment};
-use crate::gateway::{Live, Progress, SendingRules, Shown, TakingRules};
+use crate::gateway::{Live, Progress, Refresher, SendingRules, Shown, TakingRules};
 use crate::http::Guard;
 use crate::kra::Client;
 use crate::store::JournalLedger;
@@ -58,9 +58,7 @@ impl LiveSettings {
     }
 
     fn replace(&self, settings: &Settings) {
-        // The codes are KRA's, not the configuration's.
-        let codes = self.taking.now().codes.clone();
-        self.taking.replace(TakingRules { codes, ..wiring::taking_rules(settings) });
+        self.taking.replace(wiring::taking_rules(settings));
         self.sending.replace(wiring::sending_rules(settings));
         self.shown.replace(wiring::shown(settings));
         self.registrar_pause.replace(wiring::registrar_pause(settings));
@@ -75,6 +73,7 @@ pub(super) struct Reloading {
     pub(super) guard: Guard,
     pub(super) ledger: Arc<JournalLedger>,
     pub(super) progress: Arc<Progress>,
+    pub(super) refresher: Refresher,
 }
 
 impl Reloading {
@@ -125,6 +124,8 @@ impl Reloading {
         set_level(wiring::log_level(settings));
         // Shorter pauses count at once.
         self.progress.nudge();
+        // Who reloads may have heard of news from KRA: rates are KRA's, not the configuration's.
+        self.refresher.refresh_soon();
         let digests = loaded.digests();
         self.configuration.loaded = loaded;
         tell(&changes);

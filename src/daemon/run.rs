@@ -23,8 +23,8 @@ use crate::config::{Environment, Settings};
 use crate::fiscal::DeviceIdentity;
 use crate::gateway::ports::{ApiLog, Registry};
 use crate::gateway::{
-    Asks, Drainer, Instruments, Operator, Orders, Printer, Progress, Registering, Registrar, Taking, Watch,
-    expect_device, finish_registration,
+    Asks, CodeBook, Drainer, Instruments, Operator, Orders, Printer, Progress, RefreshAsks, Refresher,
+    Refreshing, Registering, Registrar, Taking, Watch, expect_device, finish_registration,
 };
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
@@ -116,7 +116,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
         opened = open_store(settings) => opened?,
         () = signals.stop() => return Ok(Stopped::Asked),
     };
-    let (parts, asks, orders) = Parts::new(settings, store.clone())?;
+    let (parts, Asked { asks, orders, refreshes }) = Parts::new(settings, store.clone()).await?;
     let configured = tokio::select! {
         prepared = prepare(&configuration, parts.ledger.as_ref()) => prepared?,
         () = signals.stop() => {
@@ -133,6 +133,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     let (stop_drain, drain_stopping) = watch::channel(false);
     let mut drain = tokio::spawn(parts.drainer().run(orders, told(drain_stopping)));
     let mut registrar = tokio::spawn(parts.registering(configured).run(asks, stopping.clone()));
+    let refreshing = tokio::spawn(parts.refreshing().run(refreshes, stopping.clone()));
     let line = tokio::spawn(tasks::watch_line(Arc::clone(&parts.progress)));
     let watch = attendance.watch("watch");
     let mut store_watch = tokio::spawn(tasks::watch_store(Arc::clone(&parts.watch), watch));
@@ -173,6 +174,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     }
     line.abort();
     attendance.abort();
+    refreshing.abort();
     last.answer(&stop, &parts.progress, servers).await;
     let _ = stop_drain.send(true);
     last.end_requests(drain, registrar).await;
@@ -196,18 +198,31 @@ struct Parts {
     registrar: Registrar,
     operator: Operator,
     live: Arc<LiveSettings>,
+    book: CodeBook,
+    refresher: Refresher,
+}
+
+/// What the long tasks are asked.
+struct Asked {
+    asks: Asks,
+    orders: Orders,
+    refreshes: RefreshAsks,
 }
 
 impl Parts {
-    fn new(settings: &Settings, store: Store) -> Result<(Self, Asks, Orders), StartError> {
+    async fn new(settings: &Settings, store: Store) -> Result<(Self, Asked), StartError> {
         let ledger = JournalLedger::open(store, &settings.state_dir, stamp, &wiring::terms(settings))?;
         let ledger = Arc::new(ledger);
+        let shelf = Arc::clone(&ledger);
+        let opened = tokio::task::spawn_blocking(move || CodeBook::open(shelf.as_ref())).await;
+        let book = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         let exchanges = Arc::new(ExchangeLog::open(&settings.state_dir, wiring::log_bounds(settings)));
         let instruments = Instruments {
             counters: Arc::default(),
             lookout: Arc::default(),
             ports: ports::ports(settings),
             exchanges: Arc::clone(&exchanges) as Arc<dyn ApiLog>,
+            book: book.clone(),
             process,
         };
         let (counters, lookout) = (Arc::clone(&instruments.counters), Arc::clone(&instruments.lookout));
@@ -226,11 +241,21 @@ impl Parts {
         });
         let (registrar, asks) = Registrar::new();
         let (operator, orders) = Operator::new();
-        Ok((
-            Self { ledger, authority, exchanges, progress, clock, watch, registrar, operator, live },
-            asks,
-            orders,
-        ))
+        let (refresher, refreshes) = Refresher::new();
+        let parts = Self {
+            ledger,
+            authority,
+            exchanges,
+            progress,
+            clock,
+            watch,
+            registrar,
+            operator,
+            live,
+            book,
+            refresher,
+        };
+        Ok((parts, Asked { asks, orders, refreshes }))
     }
 
     fn drainer(&self) -> Drainer<JournalLedger, Client, MachineClock> {
@@ -241,6 +266,18 @@ impl Parts {
             progress: Arc::clone(&self.progress),
             lookout: Arc::clone(&self.watch.instruments.lookout),
             rules: self.live.sending.clone(),
+            dice: wiring::dice,
+        }
+    }
+
+    fn refreshing(&self) -> Refreshing<JournalLedger, Client, MachineClock> {
+        Refreshing {
+            ledger: Arc::clone(&self.ledger),
+            authority: Arc::clone(&self.authority),
+            clock: Arc::clone(&self.clock),
+            progress: Arc::clone(&self.progress),
+            rules: self.live.sending.clone(),
+            book: self.book.clone(),
             dice: wiring::dice,
         }
     }
@@ -268,6 +305,7 @@ impl Parts {
             guard,
             ledger: Arc::clone(&self.ledger),
             progress: Arc::clone(&self.progress),
+            refresher: self.refresher.clone(),
         }
     }
 
@@ -288,6 +326,7 @@ impl Parts {
         let desk = Arc::new(Desk {
             taking: Taking {
                 rules: self.live.taking.clone(),
+                book: self.book.clone(),
                 ledger: Arc::clone(&self.ledger),
                 progress: Arc::clone(&self.progress),
                 clock: Arc::clone(&self.clock),

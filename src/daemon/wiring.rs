@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use tracing::info;
 
 use crate::config::{self, BaseUrl, CfmDt, Environment, LogFormat, LogLevel, Settings, WebhookAddress, Wire};
-use crate::fiscal::{BhfId, Codes, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
+use crate::fiscal::{BhfId, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
 use crate::gateway::{SendingRules, Shown, TakingRules};
 use crate::http::{BodyBudget, Limits, ServerTls};
 use crate::kra;
@@ -136,15 +136,12 @@ pub fn kra_settings(settings: &Settings) -> Result<kra::Settings, Unusable> {
 
 /// How sales are taken.
 pub(super) fn taking_rules(settings: &Settings) -> TakingRules {
-    let codes = Codes::built_in();
     TakingRules {
         convention: match settings.kra.tax_convention {
             config::TaxConvention::GrossPriceNetTaxable => TaxConvention::GrossPriceNetTaxable,
             config::TaxConvention::GrossTaxable => TaxConvention::GrossTaxable,
             config::TaxConvention::NetPrice => TaxConvention::NetPrice,
         },
-        rates: codes.rates(),
-        codes,
         realtime_wait: settings.sales.realtime_wait,
         repeat_window: settings.sales.repeat_window,
         offline_limit: settings.sales.offline_limit,

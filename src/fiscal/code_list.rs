@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 use super::{KraDateTime, Rate, Rates, TaxType};
 
 /// One code of a class.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Code {
     /// `cd`.
     pub code: String,
     /// `cdNm`.
     pub name: String,
-    /// The rate, for a tax type (class 04).
-    pub rate: Option<Rate>,
+    /// `cdDesc`.
+    pub description: Option<String>,
+    /// `srtOrd`.
+    pub order: Option<u32>,
+    /// `userDfnCd1` to `userDfnCd3`; of a tax type (class 04) the first is its rate, the second its short label.
+    pub columns: [Option<String>; 3],
+    /// `useYn`: what is not in use is known, and taken for nothing new.
+    pub in_use: bool,
 }
 
 /// Where a list comes from.
@@ -35,30 +41,94 @@ pub struct CodeList {
     pub source: ListSource,
     /// Any two capital letters are taken beside the codes listed: countries, until KRA's list is there.
     pub takes_letter_pairs: bool,
+    /// `useYn` of the class.
+    pub in_use: bool,
     codes: BTreeMap<String, Code>,
 }
 
+/// Why a list of KRA is not taken over: sales could not be taken by it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListFault {
+    /// It does not have a code that every sale needs.
+    #[error("it has no code {0}, without which nothing can be sold")]
+    Lacks(&'static str),
+    /// It says of itself that it is not in use.
+    #[error("it is marked as not in use")]
+    NotInUse,
+    /// A rate is missing, or is no percentage from 0 to 100 with at most two decimals.
+    #[error("the rate of {letter} is {given}, which is no percentage from 0 to 100")]
+    Rate {
+        /// Of which tax type.
+        letter: &'static str,
+        /// What stands there, shortened.
+        given: String,
+    },
+}
+
 impl CodeList {
-    /// A list of the codes that are in use.
+    /// A list of these codes.
     pub fn new(class: &str, name: &str, source: ListSource, codes: impl IntoIterator<Item = Code>) -> Self {
         Self {
             class: class.to_owned(),
             name: name.to_owned(),
             source,
             takes_letter_pairs: false,
+            in_use: true,
             codes: codes.into_iter().map(|code| (code.code.clone(), code)).collect(),
         }
     }
 
     /// Whether a field of this class may say so.
     pub fn contains(&self, code: &str) -> bool {
-        self.codes.contains_key(code) || (self.takes_letter_pairs && is_letter_pair(code))
+        self.codes.get(code).is_some_and(|code| code.in_use)
+            || (self.takes_letter_pairs && is_letter_pair(code))
     }
 
-    /// The listed codes, in the order of their texts.
-    pub fn codes(&self) -> impl Iterator<Item = &Code> {
+    /// The listed codes, in the order of their texts; also those that are no longer in use.
+    pub fn codes(&self) -> impl ExactSizeIterator<Item = &Code> {
         self.codes.values()
     }
+
+    /// What a list of KRA must have before sales are taken by it.
+    ///
+    /// # Errors
+    /// It cannot be meant: with it, nothing could be sold, or no tax be counted.
+    pub fn check(&self) -> Result<(), ListFault> {
+        if !self.in_use && BUILT_IN.iter().any(|(class, ..)| *class == self.class) {
+            return Err(ListFault::NotInUse);
+        }
+        if self.class == Codes::TAX_TYPE {
+            self.rates()?;
+        }
+        let needed = NEEDED.iter().filter(|(class, _)| *class == self.class);
+        match needed.into_iter().find(|(_, code)| !self.contains(code)) {
+            Some((_, code)) => Err(ListFault::Lacks(code)),
+            None => Ok(()),
+        }
+    }
+
+    /// The rates of the five tax types, as class 04 has them.
+    ///
+    /// # Errors
+    /// One of them is missing or cannot be meant.
+    fn rates(&self) -> Result<Rates, ListFault> {
+        let mut rates = Rates::default();
+        for tax_type in TaxType::ALL {
+            let letter = tax_type.letter();
+            let code = self.codes.get(letter).ok_or(ListFault::Lacks(letter))?;
+            let given = code.columns[0].as_deref().unwrap_or_default();
+            rates.0[tax_type.index()] = whole_rate(given).ok_or_else(|| ListFault::Rate {
+                letter,
+                given: if given.is_empty() { "missing".to_owned() } else { given.chars().take(20).collect() },
+            })?;
+        }
+        Ok(rates)
+    }
+}
+
+/// A percentage from 0 to 100.
+fn whole_rate(text: &str) -> Option<Rate> {
+    Rate::parse(text).ok().filter(|rate| !rate.is_negative() && rate.hundredths() <= 100 * 100)
 }
 
 fn is_letter_pair(code: &str) -> bool {
@@ -69,6 +139,17 @@ fn is_letter_pair(code: &str) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codes {
     lists: BTreeMap<String, CodeList>,
+}
+
+/// What became of lists that KRA gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// All lists from then on.
+    pub codes: Codes,
+    /// The classes that differ from before, by their numbers.
+    pub changed: Vec<String>,
+    /// The classes that were not taken over, and why.
+    pub refused: Vec<(String, ListFault)>,
 }
 
 impl Codes {
@@ -94,13 +175,15 @@ impl Codes {
     /// What is known without having asked KRA.
     pub fn built_in() -> Self {
         let mut codes = Self { lists: BTreeMap::new() };
+        let usual = Rates::default();
         for (class, name, listed) in BUILT_IN {
-            let rates = Rates::default();
-            let rate = |code: &str| TaxType::from_letter(code).map(|tax_type| rates.of(tax_type));
+            let rate = |code: &str| TaxType::from_letter(code).map(|tax_type| usual.of(tax_type).to_string());
             let listed = listed.iter().map(|(code, name)| Code {
                 code: (*code).to_owned(),
                 name: (*name).to_owned(),
-                rate: if *class == Self::TAX_TYPE { rate(code) } else { None },
+                columns: [rate(code).filter(|_| *class == Self::TAX_TYPE), None, None],
+                in_use: true,
+                ..Code::default()
             });
             let mut list = CodeList::new(class, name, ListSource::BuiltIn, listed);
             list.takes_letter_pairs = *class == Self::COUNTRY;
@@ -112,6 +195,42 @@ impl Codes {
     /// Lays a fetched list over whatever was known of its class.
     pub fn put(&mut self, list: CodeList) {
         self.lists.insert(list.class.clone(), list);
+    }
+
+    /// These with what KRA gave laid over them: a `whole` list takes the place of what was known of its class, another one
+    /// changes the codes that it has. What was built in is no part of KRA's list of a class.
+    pub fn merged(&self, news: Vec<CodeList>, whole: bool) -> Merged {
+        let mut merged = Merged { codes: self.clone(), changed: Vec::new(), refused: Vec::new() };
+        for mut list in news {
+            let known = self.lists.get(&list.class).filter(|known| known.source != ListSource::BuiltIn);
+            if let Some(known) = known {
+                if !whole {
+                    let mut codes = known.codes.clone();
+                    codes.append(&mut list.codes);
+                    list.codes = codes;
+                }
+                if list.name.is_empty() {
+                    list.name.clone_from(&known.name);
+                }
+                // The same again is no news.
+                if list.codes == known.codes && list.name == known.name && list.in_use == known.in_use {
+                    continue;
+                }
+            }
+            match list.check() {
+                Ok(()) => {
+                    merged.changed.push(list.class.clone());
+                    merged.codes.put(list);
+                }
+                Err(fault) => merged.refused.push((list.class, fault)),
+            }
+        }
+        merged
+    }
+
+    /// All classes, by their numbers.
+    pub fn lists(&self) -> impl ExactSizeIterator<Item = &CodeList> {
+        self.lists.values()
     }
 
     /// One class.
@@ -129,13 +248,19 @@ impl Codes {
         self.list(class)?.codes.get(code).map(|code| code.name.as_str())
     }
 
-    /// The rates of the five tax types by class 04; the usual one where the list gives none.
+    /// The rates of the five tax types by class 04; the usual ones where that list cannot be meant.
     pub fn rates(&self) -> Rates {
-        let usual = Rates::default();
-        let listed = |tax_type: TaxType| self.list(Self::TAX_TYPE)?.codes.get(tax_type.letter())?.rate;
-        Rates(TaxType::ALL.map(|tax_type| listed(tax_type).unwrap_or(usual.of(tax_type))))
+        self.list(Self::TAX_TYPE).and_then(|list| list.rates().ok()).unwrap_or_default()
     }
 }
+
+/// The codes without which nothing can be sold.
+const NEEDED: &[(&str, &str)] = &[
+    (Codes::PAYMENT, "01"),
+    (Codes::RECEIPT_TYPE, "R"),
+    (Codes::RECEIPT_TYPE, "S"),
+    (Codes::TRANSACTION_TYPE, "N"),
+];
 
 type BuiltIn = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
 
@@ -295,67 +420,5 @@ const BUILT_IN: &[BuiltIn] = &[
 ];
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn built_in_lists_have_what_kra_listed() {
-        let codes = Codes::built_in();
-        for (class, count) in [
-            (Codes::TAX_TYPE, 5),
-            (Codes::COUNTRY, 1),
-            (Codes::PAYMENT, 7),
-            (Codes::QUANTITY_UNIT, 43),
-            (Codes::TRANSACTION_TYPE, 4),
-            (Codes::PACKAGE_UNIT, 52),
-            (Codes::ITEM_TYPE, 3),
-            (Codes::REFUND_REASON, 13),
-            (Codes::RECEIPT_TYPE, 2),
-        ] {
-            assert_eq!(codes.list(class).map(|list| list.codes().count()), Some(count), "class {class}");
-        }
-    }
-
-    #[test]
-    fn codes_are_found_by_class() {
-        let codes = Codes::built_in();
-        for (class, code, known) in [
-            (Codes::QUANTITY_UNIT, "U", true),
-            (Codes::PACKAGE_UNIT, "U", false),
-            (Codes::PACKAGE_UNIT, "BX", false),
-            (Codes::QUANTITY_UNIT, "BX", true),
-            (Codes::QUANTITY_UNIT, "kg", false),
-            (Codes::PAYMENT, "08", false),
-            (Codes::PAYMENT, "1", false),
-            (Codes::COUNTRY, "KE", true),
-            (Codes::COUNTRY, "ZA", true),
-            (Codes::COUNTRY, "ke", false),
-            (Codes::COUNTRY, "KEN", false),
-            (Codes::REFUND_REASON, "13", true),
-            (Codes::REFUND_REASON, "14", false),
-            ("99", "01", false),
-        ] {
-            assert_eq!(codes.contains(class, code), known, "{class} {code}");
-        }
-        assert_eq!(codes.name(Codes::PAYMENT, "06"), Some("Mobile Money"));
-        assert_eq!(codes.name(Codes::COUNTRY, "ZA"), None);
-    }
-
-    #[test]
-    fn a_fetched_list_takes_the_place_of_the_built_in_one() {
-        let mut codes = Codes::built_in();
-        assert_eq!(codes.rates(), Rates::default());
-        let as_of = KraDateTime::parse("20250115101530").unwrap();
-        let fourteen = Rate::parse("14").unwrap();
-        let standard = Code { code: "B".to_owned(), name: "B-14%".to_owned(), rate: Some(fourteen) };
-        codes.put(CodeList::new(Codes::TAX_TYPE, "Taxation Type", ListSource::Kra(as_of), [standard]));
-        assert_eq!(codes.rates().of(TaxType::B), fourteen);
-        assert_eq!(codes.rates().of(TaxType::E), Rates::default().of(TaxType::E));
-        assert!(!codes.contains(Codes::TAX_TYPE, "A"));
-        assert!(codes.contains(Codes::PAYMENT, "01"));
-
-        let kenya = Code { code: "KE".to_owned(), name: "Kenya".to_owned(), rate: None };
-        codes.put(CodeList::new(Codes::COUNTRY, "Country", ListSource::Kra(as_of), [kenya]));
-        assert!(!codes.contains(Codes::COUNTRY, "ZA"));
-    }
-}
+#[path = "code_list_tests.rs"]
+mod tests;

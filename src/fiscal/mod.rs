@@ -10,6 +10,7 @@ mod fault;
 mod identity;
 mod invoice;
 mod item;
+mod item_classes;
 mod line;
 mod period;
 mod receipt;
@@ -23,7 +24,7 @@ mod tests;
 pub use amount::{Amount, DecimalFault, Quantity, Rate};
 pub use calendar::{KraDate, KraDateTime, TimeFault};
 pub use check::check_trader_ref;
-pub use code_list::{Code, CodeList, Codes, ListSource};
+pub use code_list::{Code, CodeList, Codes, ListFault, ListSource, Merged};
 pub use credit_note::Original;
 pub use draft::{Draft, DraftLine};
 pub use fault::{Fault, FaultCode, LINE_FIELDS, SALE_FIELDS};
@@ -32,6 +33,7 @@ pub use invoice::{
     Customer, Insurance, Invoice, InvoiceLine, MAX_LINES, ReceiptType, Rules, SalesType, TimeSource,
 };
 pub use item::{ItemCodeFault, ItemCodeGrammar};
+pub use item_classes::{ClassFault, ItemClass, ItemClasses, MOST_CLASSES, NewItemClasses};
 pub use period::{Day, NoDay, Period};
 pub use receipt::{Label, Proof, base32, group_in_fours, local_signature, qr_url, temporary_receipt_no};
 pub use registration::Registration;

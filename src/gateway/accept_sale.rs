@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::code_book::CodeBook;
 use super::live::Live;
 use super::ports::{
     Acceptance, Clock, Device, DiskLevel, Ledger, LedgerError, Place, Registry, Sale, StoreHealth,
 };
 use super::progress::Progress;
-use crate::fiscal::{
-    Codes, Draft, Fault, FaultCode, Invoice, Rates, ReceiptType, Rules, SalesType, TaxConvention,
-};
+use crate::fiscal::{Draft, Fault, FaultCode, Invoice, ReceiptType, Rules, SalesType, TaxConvention};
 use crate::queue::Status;
 use crate::status::Counters;
 
@@ -19,10 +18,6 @@ use crate::status::Counters;
 pub struct TakingRules {
     /// How prices and taxable amounts relate.
     pub convention: TaxConvention,
-    /// The rates in force.
-    pub rates: Rates,
-    /// KRA's codes.
-    pub codes: Codes,
     /// How long a register is kept waiting for KRA's signature.
     pub realtime_wait: Duration,
     /// How long a known number without its own time is a repeat.
@@ -85,6 +80,8 @@ pub struct Posted {
 pub struct Taking<L, C> {
     /// How they are taken.
     pub rules: Live<TakingRules>,
+    /// The codes and rates in force.
+    pub book: CodeBook,
     /// Where they are kept.
     pub ledger: Arc<L>,
     /// The drain, to nudge and to wait for.
@@ -210,12 +207,12 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         // Sales are taken as soon as it is known whose they are; KRA need not have answered.
         let known = self.ledger.device();
         let device = known.identity().ok_or(Refused::NotRegistered)?;
-        let taking = self.rules.now();
+        let (taking, book) = (self.rules.now(), self.book.now());
         let rules = Rules {
             device,
             convention: taking.convention,
-            rates: taking.rates,
-            codes: &taking.codes,
+            rates: book.rates,
+            codes: &book.codes,
             now: self.clock.kra_now(),
             clock_synchronised: self.clock.synchronised(),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::code_book::CodeBook;
 use super::lookout::{LastExchange, Lookout, Skew};
 use super::ports::{ApiLog, Authority, Clock, DiskFacts, Ledger, Registry, StoreHealth};
 use super::watch_health::Watch;
@@ -24,6 +25,8 @@ pub struct Instruments {
     pub ports: Vec<Arc<SerialPort>>,
     /// The log of exchanges with KRA.
     pub exchanges: Arc<dyn ApiLog>,
+    /// KRA's lists.
+    pub book: CodeBook,
     /// The daemon's process at this moment.
     pub process: fn() -> ProcessSnapshot,
 }

@@ -2,6 +2,7 @@
 
 mod accept_sale;
 mod adopt_device;
+mod code_book;
 mod drain_queue;
 mod freeze_sale;
 mod live;
@@ -13,17 +14,21 @@ mod print_receipt;
 mod progress;
 mod raise_alerts;
 mod redelivery;
+mod refresh_codes;
 mod register_device;
 mod registrar;
 mod sale_time;
 mod send_events;
 mod series;
+mod show_lists;
+mod take_lists;
 mod tell_outcome;
 mod watch_clock;
 mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
 pub use adopt_device::{Adopted, Adoption};
+pub use code_book::{Book, CodeBook, STALE_AFTER, age, is_stale};
 pub use drain_queue::{Drainer, SendingRules};
 pub use live::Live;
 pub use lookout::{LastExchange, Lookout, Sightings, Skew};
@@ -32,6 +37,7 @@ pub use operator::{Operator, Order, Orders};
 pub use print_receipt::{Page, PageFormat, Print, PrintOrder, Printer, Which};
 pub use progress::{LastReceipt, Progress, Sight};
 pub use raise_alerts::Alarms;
+pub use refresh_codes::{RefreshAsks, Refreshed, Refresher, Refreshing};
 pub use register_device::{Registered, expect_device, finish_registration};
 pub use registrar::{Asks, Registering, Registrar};
 pub use send_events::{Sending, Wanted};

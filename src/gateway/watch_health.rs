@@ -7,6 +7,7 @@ use super::live::Live;
 use super::measure::{Instruments, certificate_snapshot, exchange_snapshot, skew_snapshot};
 use super::ports::{Authority, Behind, Clock, Counts, Device, Ledger, OpenRefusal, Registry, StoreHealth};
 use super::progress::Progress;
+use super::show_lists::lists_snapshot;
 use crate::fiscal::KraDateTime;
 use crate::queue::drain::Denied;
 use crate::queue::{Probed, Status};
@@ -112,6 +113,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 remarks: store.remarks,
             },
             serial: self.instruments.ports.iter().map(|port| port.snapshot()).collect(),
+            lists: lists_snapshot(&self.instruments.book.now(), self.clock.kra_now()),
             disk: None,
             clock: ClockSnapshot {
                 synchronised: self.clock.kept(),

@@ -115,6 +115,32 @@ pub(super) fn without_key(body: Bytes, key: &CmcKey) -> Bytes {
     Bytes::from(masked)
 }
 
+/// The same for a body that comes in pieces: a key may lie across two of them.
+pub(super) struct Masking<'k> {
+    key: &'k CmcKey,
+    held: Vec<u8>,
+}
+
+impl<'k> Masking<'k> {
+    pub(super) const fn of(key: &'k CmcKey) -> Self {
+        Self { key, held: Vec::new() }
+    }
+
+    /// The next piece, as far as it cannot be the beginning of a key.
+    pub(super) fn piece(&mut self, piece: &[u8]) -> Bytes {
+        self.held.extend_from_slice(piece);
+        let masked = without_key(Bytes::from(std::mem::take(&mut self.held)), self.key);
+        let ready = masked.len().saturating_sub(self.key.reveal().len().saturating_sub(1));
+        self.held.extend_from_slice(&masked[ready..]);
+        masked.slice(..ready)
+    }
+
+    /// What was held back to the end.
+    pub(super) fn rest(self) -> Bytes {
+        Bytes::from(self.held)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +157,18 @@ mod tests {
             ("x1234567812345678", "x********"),
         ] {
             assert_eq!(without_key(Bytes::from(body), &key), expected.as_bytes(), "{body}");
+        }
+        for pieces in [
+            ["a12345", "678b"],
+            ["a1", "2345678b"],
+            ["a12345678", "b"],
+            ["a12345678b", ""],
+            ["", "a12345678b"],
+        ] {
+            let mut masking = Masking::of(&key);
+            let shown = pieces.map(|piece| masking.piece(piece.as_bytes()));
+            let shown = [shown[0].to_vec(), shown[1].to_vec(), masking.rest().to_vec()].concat();
+            assert_eq!(shown, b"a****b", "{pieces:?}");
         }
         // A trial's short key is part of too much.
         assert_eq!(without_key(Bytes::from("000"), &CmcKey::new("0").unwrap()), b"000".as_slice());

@@ -83,10 +83,25 @@ impl Caller {
     }
 
     pub(super) fn tell(&self, call: &Call<'_>, began: Began, seen: Seen<'_>, outcome: &'static str) {
+        self.tell_of(&self.exchange(call, began, seen, outcome));
+    }
+
+    pub(super) fn tell_of(&self, exchange: &Exchange) {
+        (self.observer)(exchange);
+    }
+
+    /// An exchange, as far as what was seen of it says.
+    pub(super) fn exchange(
+        &self,
+        call: &Call<'_>,
+        began: Began,
+        seen: Seen<'_>,
+        outcome: &'static str,
+    ) -> Exchange {
         let received = seen.received;
         let body = received.map(|received| received.body.as_ref());
         let (result_cd, result_dt) = body.map(spoken).unwrap_or_default();
-        (self.observer)(&Exchange {
+        Exchange {
             function: Some(call.function),
             trader_ref: call.about.trader_ref.clone(),
             document: call.about.document,
@@ -104,7 +119,7 @@ impl Caller {
             result_dt,
             certificate_until: self.route.tls.as_ref().and_then(Tls::certificate_until),
             bodies: call.bodies(body),
-        });
+        }
     }
 
     /// A connection that did not come about.

@@ -27,7 +27,7 @@ const NOTICES_SINCE: i64 = 24 * 3600;
 
 /// KRA. Keeps one connection for saving requests; everything else has a fresh one.
 pub struct Client {
-    caller: Caller,
+    pub(super) caller: Caller,
     saving: Mutex<Option<Kept>>,
 }
 

@@ -496,3 +496,6 @@ async fn a_caller_that_goes_away_leaves_no_connection_behind() {
     assert!(accepted(&send(&client).await));
     assert_eq!(server.seen().connections, 2);
 }
+
+#[path = "published_tests.rs"]
+mod published;

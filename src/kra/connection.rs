@@ -7,9 +7,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, DATE, HeaderName, RETRY_AFTER};
+use hyper::http::response::Parts;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::time::timeout;
@@ -80,29 +81,70 @@ impl Connection {
 
     /// Sends one request and reads its whole answer, without a limit of time. Follows nothing, repeats nothing.
     pub(super) async fn exchange(&mut self, request: Request<Full<Bytes>>) -> Result<Received, NoAnswer> {
+        let response = self.begin(request).await?;
+        self.whole(response).await
+    }
+
+    /// Sends one request and reads the head of its answer.
+    pub(super) async fn begin(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, NoAnswer> {
         let Self { sender, driver } = self;
         let response = drive(driver, sender.try_send_request(request)).await;
-        let response: Response<_> = response.map_err(|mut failed| {
+        response.map_err(|mut failed| {
             // hyper hands a request back only while it has not begun to write it.
             let unsent = failed.take_message().is_some();
             let why = chain(failed.error());
             if unsent { NoAnswer::NotSent(why) } else { NoAnswer::InDoubt { why, http_status: None } }
-        })?;
+        })
+    }
+
+    /// Reads the rest of an answer.
+    pub(super) async fn whole(&mut self, response: Response<Incoming>) -> Result<Received, NoAnswer> {
         let (head, body) = response.into_parts();
-        let http_status = head.status.as_u16();
-        let body = drive(driver, Limited::new(body, MAX_BYTES).collect()).await.map_err(|error| {
+        let collected = drive(&mut self.driver, Limited::new(body, MAX_BYTES).collect()).await;
+        let body = collected.map_err(|error| {
             let why = if error.is::<LengthLimitError>() {
                 format!("the answer is longer than {MAX_BYTES} bytes")
             } else {
                 format!("the answer broke off: {error}")
             };
-            NoAnswer::InDoubt { why, http_status: Some(http_status) }
+            NoAnswer::InDoubt { why, http_status: Some(head.status.as_u16()) }
         })?;
+        Ok(Received { body: body.to_bytes(), ..Received::head(&head) })
+    }
+
+    /// Reads the next piece of an answer's body; `None`: it was the last.
+    pub(super) async fn piece(&mut self, body: &mut Incoming) -> Result<Option<Bytes>, String> {
+        loop {
+            match drive(&mut self.driver, body.frame()).await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(format!("the answer broke off: {error}")),
+                // Trailers say nothing to us.
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Received {
+    /// An answer's head, its body not read.
+    pub(super) fn head(head: &Parts) -> Self {
         let header = |name: HeaderName| {
             head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
         };
-        let (content_type, retry_after, date) = (header(CONTENT_TYPE), header(RETRY_AFTER), header(DATE));
-        Ok(Received { http_status, content_type, retry_after, date, body: body.to_bytes() })
+        Self {
+            http_status: head.status.as_u16(),
+            content_type: header(CONTENT_TYPE),
+            retry_after: header(RETRY_AFTER),
+            date: header(DATE),
+            body: Bytes::new(),
+        }
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! [`Client`] is KRA as the rest sees it. A call goes the way to a stream (name, TCP, [`Proxy`], TLS: `dial`), is
 //! put on one `connection` at a time, and comes back as an answer, as "not sent" or as "in doubt"; each one is told to an
-//! observer as an [`Exchange`]. [`LineNews`] is the kernel's word that the till's own line is back.
+//! observer as an [`Exchange`]; long lists are read while they come (`published`). [`LineNews`] is the kernel's word that
+//! the till's own line is back.
 
 mod base_url;
 mod call;
@@ -13,6 +14,7 @@ mod dial;
 mod exchange;
 mod line;
 mod proxy;
+mod published;
 #[cfg(test)]
 mod raw_server;
 mod retry_after;

@@ -12,8 +12,8 @@ use super::refusal::{Refusal, Unavailable};
 use super::reply::{Reply, SaleList};
 use super::routes::{Call, route};
 use super::{
-    DeviceActive, DeviceStatus, Health, HealthWord, LineWord, QueueCounts, SaleFacts, SaleRequest, SaleState,
-    Waiting, parse_device_request, without_prefix,
+    CodesShown, DeviceActive, DeviceStatus, Health, HealthWord, ItemClassesShown, LineWord, NoticesShown,
+    QueueCounts, SaleFacts, SaleRequest, SaleState, Waiting, parse_device_request, without_prefix,
 };
 use crate::fiscal::{Fault, FaultCode, KraDateTime, Label, Registration};
 use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Registry, Sale, StoreHealth};
@@ -78,11 +78,20 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
     pub async fn reply(&self, call: Call, origin: &str, prefix: &str) -> Reply {
         let told = matches!(call, Call::LastSale | Call::PostSale { .. } | Call::ShowSale { .. });
         let result = match call {
+            Call::Codes(class) => self.codes(&class),
             Call::DeviceStatus => Ok(Reply::DeviceStatus(Box::new(self.device_status()))),
             // A stream and a page are no replies: only HTTP carries them.
             Call::Events { .. } | Call::Metrics => Err(Refusal::NotFound { what: "path" }),
             Call::Health => Ok(Reply::Health(self.health().await)),
             Call::Hello => self.hello(origin, prefix).await,
+            Call::ItemClasses { question, limit } => {
+                let (book, now) = (self.taking.book.now(), self.taking.clock.kra_now());
+                Ok(Reply::ItemClasses(ItemClassesShown::of(&book, &question, limit, now)))
+            }
+            Call::Notices => {
+                let (book, now) = (self.taking.book.now(), self.taking.clock.kra_now());
+                Ok(Reply::Notices(NoticesShown::of(&book, now)))
+            }
             Call::InitDevice(body) => self.init_device(&body).await,
             Call::LastSale => self.last_sale(origin, prefix).await,
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
@@ -101,6 +110,12 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         };
         let reply = result.unwrap_or_else(Reply::from);
         if told { reply.with_attention(self.open_refusals_of(origin)) } else { reply }
+    }
+
+    fn codes(&self, class: &str) -> Result<Reply, Refusal> {
+        let (book, now) = (self.taking.book.now(), self.taking.clock.kra_now());
+        let shown = CodesShown::of(&book, class, now);
+        shown.map(Reply::Codes).ok_or(Refusal::NotFound { what: "class of codes" })
     }
 
     async fn post_sale(

@@ -8,6 +8,7 @@ use crate::gateway::Page;
 use crate::queue::Status;
 
 use super::device_reply::{DeviceActive, DeviceStatus, Health, HealthWord};
+use super::list_reply::{CodesShown, ItemClassesShown, NoticesShown};
 use super::refusal::{Refusal, RefusalBody};
 use super::sale_state::SaleState;
 
@@ -17,6 +18,8 @@ pub const SERIAL_LIMIT: usize = 65_535;
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
+    /// One class of KRA's codes.
+    Codes(CodesShown),
     /// The device is registered.
     DeviceActive(DeviceActive),
     /// How the device is.
@@ -25,8 +28,12 @@ pub enum Reply {
     Health(Health),
     /// The gateway is there.
     Hello(Hello),
+    /// KRA's item classes.
+    ItemClasses(ItemClassesShown),
     /// What happened.
     News(News),
+    /// KRA's notices.
+    Notices(NoticesShown),
     /// A receipt for a printer.
     Receipt(Page),
     /// No.
@@ -96,11 +103,14 @@ struct NewsBody<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Body<'a> {
+    Codes(&'a CodesShown),
     DeviceActive(&'a DeviceActive),
     DeviceStatus(&'a DeviceStatus),
     Health(&'a Health),
     Hello(&'a Hello),
+    ItemClasses(&'a ItemClassesShown),
     News(NewsBody<'a>),
+    Notices(&'a NoticesShown),
     Escpos {
         /// Orders for the printer, base64.
         escpos: String,
@@ -181,11 +191,14 @@ impl Reply {
                 Status::AcceptedNoProof | Status::NotFiscal | Status::Parked | Status::Settled => 200,
             },
             Self::Health(health) if health.status == HealthWord::Unhealthy => 503,
-            Self::DeviceActive(_)
+            Self::Codes(_)
+            | Self::DeviceActive(_)
             | Self::DeviceStatus(_)
             | Self::Health(_)
             | Self::Hello(_)
+            | Self::ItemClasses(_)
             | Self::News(_)
+            | Self::Notices(_)
             | Self::Receipt(_)
             | Self::SaleRepeated(_)
             | Self::SaleShown(_)
@@ -246,11 +259,14 @@ impl Reply {
 
     fn shape(&self, most_faults: usize) -> Body<'_> {
         match self {
+            Self::Codes(codes) => Body::Codes(codes),
             Self::DeviceActive(device) => Body::DeviceActive(device),
             Self::DeviceStatus(device) => Body::DeviceStatus(device),
             Self::Health(health) => Body::Health(health),
             Self::Hello(hello) => Body::Hello(hello),
+            Self::ItemClasses(classes) => Body::ItemClasses(classes),
             Self::News(news) => Body::News(news.written()),
+            Self::Notices(notices) => Body::Notices(notices),
             Self::Receipt(Page::Escpos(orders)) => Body::Escpos { escpos: BASE64.encode(orders) },
             Self::Receipt(Page::Json(facts)) => Body::Facts(facts),
             Self::Receipt(Page::Text(text)) => Body::Text { text },

@@ -18,6 +18,9 @@ const LONGEST_PAGE: usize = 500;
 /// The sales of a page where the till does not say.
 const PAGE: usize = 50;
 
+/// Characters of what is searched for.
+const LONGEST_QUESTION: usize = 100;
+
 /// Characters on a line of a receipt where the till does not say.
 const WIDTH: usize = 42;
 /// The widest paper.
@@ -26,6 +29,8 @@ const WIDEST: usize = 250;
 /// What a till asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
+    /// One class of KRA's codes.
+    Codes(String),
     /// How the device is.
     DeviceStatus,
     /// What happens from now on.
@@ -39,6 +44,13 @@ pub enum Call {
     Hello,
     /// Register the device.
     InitDevice(Bytes),
+    /// KRA's item classes.
+    ItemClasses {
+        /// Beginning of a code, or words of the name.
+        question: String,
+        /// The most of them.
+        limit: usize,
+    },
     /// The last sale from the same port.
     LastSale,
     /// Sales, the newest first.
@@ -57,6 +69,8 @@ pub enum Call {
         /// The last event that the till has.
         after: Option<u64>,
     },
+    /// KRA's notices.
+    Notices,
     /// Take this sale.
     PostSale {
         /// The sale.
@@ -129,6 +143,25 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
             known_query(request, &["after"])?;
             Ok(Call::Events { after: number(request, "after")? })
         }
+        ["api", "codes", class] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &[])?;
+            Ok(Call::Codes((*class).to_owned()))
+        }
+        ["api", "item-classes"] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &["q", "limit"])?;
+            let question = request.query_value("q").unwrap_or_default();
+            if question.chars().count() > LONGEST_QUESTION {
+                return Err(Refusal::BadQuery(format!("q must have at most {LONGEST_QUESTION} characters")));
+            }
+            Ok(Call::ItemClasses { question: question.to_owned(), limit: limit(request)? })
+        }
+        ["api", "notices"] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &[])?;
+            Ok(Call::Notices)
+        }
         ["metrics"] => only(method, &[Method::GET], "GET").map(|()| Call::Metrics),
         ["health"] => only(method, &[Method::GET], "GET").map(|()| Call::Health),
         _ => Err(Refusal::NotFound { what: "path" }),
@@ -146,7 +179,8 @@ fn known_query(request: &Request, known: &[&str]) -> Result<(), Refusal> {
         None => Ok(()),
         Some((name, _)) => {
             let name: String = name.chars().take(40).collect();
-            Err(Refusal::BadQuery(format!("{name:?} is not known here; known are: {}", known.join(", "))))
+            let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+            Err(Refusal::BadQuery(format!("{name:?} is not known here; known are: {known}")))
         }
     }
 }

@@ -27,6 +27,7 @@ pub mod drain;
 mod equality;
 mod found;
 mod line;
+mod list_pace;
 mod verdict;
 
 pub use backoff::{Dice, Moment};
@@ -36,4 +37,5 @@ pub use doubt::{Absence, Afterwards, Doubt};
 pub use equality::{Equality, SentAs, compare};
 pub use found::{FoundInvoice, FoundLine};
 pub use line::Line;
+pub use list_pace::ListPace;
 pub use verdict::{Busy, LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};

@@ -124,10 +124,10 @@ impl Rates {
 }
 
 /// All classes as the code list call answers them.
-pub(super) fn classes(rates: &Rates) -> Tree {
+pub(super) fn classes(rates: &Rates) -> Vec<Tree> {
     let named = |codes: &[(&str, &str)]| codes.iter().map(|(code, name)| detail(code, name)).collect();
     let bare = |codes: &[&str]| codes.iter().map(|code| detail(code, code)).collect();
-    Tree::List(vec![
+    vec![
         class("04", "Tax type", taxes(rates)),
         class("05", "Country", bare(COUNTRIES)),
         class("07", "Payment type", named(PAYMENTS)),
@@ -146,7 +146,7 @@ pub(super) fn classes(rates: &Rates) -> Tree {
         ),
         class("32", "Credit note reason", named(CREDIT_REASONS)),
         class("37", "Sales receipt type", named(&[("S", "Sale"), ("R", "Credit note after sale")])),
-    ])
+    ]
 }
 
 fn taxes(rates: &Rates) -> Vec<Tree> {
@@ -199,7 +199,7 @@ fn detail(code: &str, name: &str) -> Tree {
 }
 
 /// Item classes as their call answers them: a few of every level, enough for a shop.
-pub(super) fn item_classes() -> Tree {
+pub(super) fn item_classes() -> Vec<Tree> {
     const CLASSES: &[(&str, &str, u8, &str)] = &[
         ("10101500", "Livestock", 3, ""),
         ("14111500", "Printing and writing paper", 3, "B"),
@@ -216,18 +216,37 @@ pub(super) fn item_classes() -> Tree {
         ("90101500", "Eating and drinking establishments", 3, "B"),
         ("99010000", "Goods without a class", 2, ""),
     ];
-    let or_null = |text: &str| if text.is_empty() { Tree::Null } else { Tree::text(text) };
-    let class = |(code, name, level, tax): &(&str, &str, u8, &str)| {
-        Tree::object([
-            ("itemClsCd", Tree::text(*code)),
-            ("itemClsNm", Tree::text(*name)),
-            ("itemClsLvl", Tree::number(level)),
-            ("taxTyCd", or_null(tax)),
-            ("mjrTgYn", Tree::Null),
-            ("useYn", Tree::text("Y")),
-        ])
-    };
-    Tree::List(CLASSES.iter().map(class).collect())
+    CLASSES.iter().map(|(code, name, level, tax)| item_class(code, name, *level, tax)).collect()
+}
+
+/// The nth of many classes that there are not, as long and as many-worded as the real ones.
+pub(super) fn synthetic_class(n: u32) -> Tree {
+    const THINGS: [&str; 8] =
+        ["Valves", "Gaskets", "Reagents", "Fabrics", "Compounds", "Fasteners", "Instruments", "Preparations"];
+    const KINDS: [&str; 8] = [
+        "Industrial",
+        "Laboratory",
+        "Agricultural",
+        "Household",
+        "Surgical",
+        "Electrical",
+        "Textile",
+        "Marine",
+    ];
+    let (thing, kind) = (THINGS[n as usize % 8], KINDS[n as usize / 8 % 8]);
+    let code = 6_000_000_000_u64 + u64::from(n) * 100;
+    item_class(&code.to_string(), &format!("{kind} {thing} and accessories, variety {n}"), 5, "B")
+}
+
+fn item_class(code: &str, name: &str, level: u8, tax: &str) -> Tree {
+    Tree::object([
+        ("itemClsCd", Tree::text(code)),
+        ("itemClsNm", Tree::text(name)),
+        ("itemClsLvl", Tree::number(level)),
+        ("taxTyCd", if tax.is_empty() { Tree::Null } else { Tree::text(tax) }),
+        ("mjrTgYn", Tree::Null),
+        ("useYn", Tree::text("Y")),
+    ])
 }
 
 #[cfg(test)]
@@ -239,9 +258,10 @@ mod tests {
         assert_eq!(PACKAGING.len(), 52);
         assert_eq!(QUANTITY_UNITS.len(), 43);
         assert!(Codes::QuantityUnit.has("U") && !Codes::Packaging.has("U") && !Codes::Packaging.has("BX"));
-        let Tree::List(classes) = classes(&Rates::default()) else { panic!("a list") };
+        let classes = classes(&Rates::default());
         assert_eq!(classes[0].list_at("dtlList")[1].text_at("userDfnCd1"), "16");
-        let Tree::List(items) = item_classes() else { panic!("a list") };
+        let items = item_classes().into_iter().chain((0..1000).map(synthetic_class));
+        let items: Vec<Tree> = items.collect();
         assert!(items.iter().all(|class| Codes::ItemClass.has(class.text_at("itemClsCd"))));
     }
 

@@ -11,6 +11,7 @@
 //! | `POST /_sim/books/foreign` | books an invoice from elsewhere: `tin`, `bhfId`, any fields of a sale |
 //! | `POST /_sim/books/next` | `{"tin", "bhfId", "next"}`: the series goes on there |
 //! | `POST /_sim/devices/forget` | `{"tin", "bhfId"}`: the device must register again; its invoices stay |
+//! | `POST /_sim/lists` | publishes rows as of now: `clsList`, `itemClsList`, `noticeList`; `syntheticClasses`: so many made up |
 //! | `GET`, `POST /_sim/settings` | [`Settings`]; those named are changed |
 //! | `GET /_sim/requests?after=N` | the last requests, without their keys, and how each ended |
 
@@ -114,6 +115,19 @@ impl Controls {
         let settings = office.settings.changed(change).map_err(ControlError)?;
         office.set(settings.clone(), Moment::now(settings.clock_offset));
         Ok(settings)
+    }
+
+    /// Publishes lists as of now, whatever is in them: `clsList`, `itemClsList`, `noticeList` with the rows that are new or
+    /// changed, `syntheticClasses` with a number of item classes to make up. The rates that sales are checked by are a
+    /// setting.
+    ///
+    /// # Errors
+    /// When a name or value is not one.
+    pub fn publish(&self, news: &Value) -> Result<(), ControlError> {
+        let news = json::parse(&news.to_string()).map_err(ControlError)?;
+        let mut office = self.state.office();
+        let now = Moment::now(office.settings.clock_offset);
+        office.lists.publish(&news, now).map_err(ControlError)
     }
 
     /// KRA's books: per branch the device, the series, invoices, refusals and counts.
@@ -257,6 +271,10 @@ impl Controls {
             }
             ("POST", "devices/forget") => {
                 json!({ "forgotten": self.forget_device(words("tin"), words("bhfId")) })
+            }
+            ("POST", "lists") => {
+                self.publish(&body)?;
+                json!({ "published": true })
             }
             ("GET", "settings") => json!(self.settings()),
             ("POST", "settings") => json!(self.set(&body)?),

@@ -11,6 +11,7 @@
 //! | `controls` | `/_sim/`: faults, books, settings, the log of requests; and the same for tests in this process |
 //! | `office`, `paperwork` | one call to KRA without sockets: identity, form, books, answer |
 //! | `form`, `checks`, `tax`, `code_lists` | what KRA refuses, and with which code |
+//! | `lists` | what is published, and since when |
 //! | `books`, `packed` | devices, series, invoices, items |
 //! | `faults` | misbehaviour by name, for so many requests |
 //! | `tree`, `json`, `xml` | both wires as one small tree |
@@ -28,6 +29,7 @@ mod form;
 mod functions;
 mod hundredths;
 mod json;
+mod lists;
 mod office;
 mod packed;
 mod paperwork;

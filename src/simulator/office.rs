@@ -1,6 +1,7 @@
 //! KRA's side of one call: bytes and headers in, the books perhaps changed, an answer out. Knows no sockets.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use data_encoding::BASE64;
 use ring::hmac;
@@ -10,15 +11,19 @@ use super::clock::Moment;
 use super::dice::Dice;
 use super::form::{self, Field, Refusal};
 use super::functions::Function;
-use super::paperwork::{FOUNDED, foreign_sale, notices, taxpayer};
+use super::lists::Lists;
+use super::paperwork::{foreign_sale, taxpayer};
 use super::settings::Settings;
 use super::tree::{Tree, Wire};
-use super::{checks, code_lists, json, xml};
+use super::{checks, json, xml};
 
 /// Most branches that may register, so that a runaway script cannot eat the memory.
 const BRANCHES: usize = 10_000;
 /// Most invoices in one answer of the sales list.
 const LISTED: usize = 500;
+
+/// How far a till's clock may be ahead.
+const CLOCKS_DIFFER: Duration = Duration::from_secs(5);
 
 /// The state behind all the simulator's doors.
 #[derive(Debug)]
@@ -27,7 +32,9 @@ pub(super) struct Office {
     pub(super) settings: Settings,
     pub(super) requests: BTreeMap<&'static str, u64>,
     registered: usize,
-    lists_changed: Moment,
+    pub(super) lists: Lists,
+    /// The settings before the rates were changed last, and when that was.
+    before: Option<(Moment, Settings)>,
     dice: Dice,
 }
 
@@ -95,7 +102,8 @@ impl Office {
             settings,
             requests: BTreeMap::new(),
             registered: 0,
-            lists_changed: Moment::parse(FOUNDED).expect("a real date"),
+            lists: Lists::default(),
+            before: None,
             dice: Dice::new(),
         }
     }
@@ -103,7 +111,8 @@ impl Office {
     /// Takes new settings; new rates are news to the code lists.
     pub(super) fn set(&mut self, settings: Settings, now: Moment) {
         if settings.rates != self.settings.rates {
-            self.lists_changed = now;
+            self.lists.rates_changed(now);
+            self.before = Some((now, self.settings.clone()));
         }
         self.settings = settings;
     }
@@ -181,7 +190,7 @@ impl Office {
     /// Everything that needs a registered device.
     fn serve(&mut self, call: &Call, now: Moment) -> Result<Answer, Refusal> {
         let body = read(call)?;
-        let Office { books, settings, lists_changed, dice, .. } = self;
+        let Office { books, settings, lists, before, dice, .. } = self;
         let branch = identify(books, call, &body)?;
         if call.wire == Wire::Xml && !settings.unsigned || call.signature.is_some() {
             verify(branch, call)?;
@@ -194,7 +203,13 @@ impl Office {
         };
         let right = form::check(form, &body, call.wire, !settings.any_order, now);
         if call.function == Function::SaveSale {
-            let checked = right.and_then(|()| checks::check(&body, branch, settings));
+            let checked = right.and_then(|()| match checks::check(&body, branch, settings) {
+                Err(refusal) if before.as_ref().is_some_and(|(changed, _)| sold_before(&body, *changed)) => {
+                    let rates = before.as_ref().map(|(_, old)| old.rates.clone()).unwrap_or_default();
+                    checks::check(&body, branch, &Settings { rates, ..settings.clone() }).or(Err(refusal))
+                }
+                checked => checked,
+            });
             let seal = Seal { now, dice, offset: settings.receipt_offset, foreign: false };
             return match checked {
                 Ok(number) => Ok(Answer::success(branch.book(&body, number, seal).data())),
@@ -206,16 +221,16 @@ impl Office {
         }
         right?;
         let since = Moment::parse(body.text_at("lastReqDt"));
-        let lists_are_new = since.is_some_and(|since| *lists_changed > since);
-        let lists = || ("clsList", code_lists::classes(&settings.rates));
-        let classes = || ("itemClsList", code_lists::item_classes());
+        let codes =
+            || ("clsList", since.map(|since| lists.codes(since, &settings.rates)).unwrap_or_default());
+        let classes = || ("itemClsList", since.map(|since| lists.classes(since)).unwrap_or_default());
         Ok(match call.function {
-            Function::CodeList if lists_are_new => Answer::success(Tree::object([lists()])),
-            Function::ItemClasses if lists_are_new => Answer::success(Tree::object([classes()])),
-            Function::PurchaseSalesItems if lists_are_new => {
-                Answer::success(Tree::object([classes(), lists()]))
+            Function::CodeList => found_in([codes()]),
+            Function::ItemClasses => found_in([classes()]),
+            Function::PurchaseSalesItems => found_in([classes(), codes()]),
+            Function::Notices => {
+                found("noticeList", since.map(|since| lists.notices(since)).unwrap_or_default())
             }
-            Function::Notices if since < Moment::parse(FOUNDED) => Answer::success(notices()),
             Function::InvoiceDetails => {
                 let number = body.text_at("invcNo").parse().ok();
                 found("salesList", number.and_then(|number| branch.details(number)).into_iter().collect())
@@ -331,11 +346,19 @@ fn is_pin(tin: &str) -> bool {
 }
 
 fn found(name: &str, rows: Vec<Tree>) -> Answer {
-    if rows.is_empty() {
-        Answer::nothing_found()
-    } else {
-        Answer::success(Tree::object([(name, Tree::List(rows))]))
-    }
+    found_in([(name, rows)])
+}
+
+/// The lists that hold anything.
+fn found_in<const N: usize>(lists: [(&str, Vec<Tree>); N]) -> Answer {
+    let found = lists.into_iter().filter(|(_, rows)| !rows.is_empty());
+    let data: Vec<_> = found.map(|(name, rows)| (name.to_owned(), Tree::List(rows))).collect();
+    if data.is_empty() { Answer::nothing_found() } else { Answer::success(Tree::Object(data)) }
+}
+
+/// Whether a sale was made before the rates were changed, so that it may have the old ones; clocks differ by seconds.
+fn sold_before(sale: &Tree, changed: Moment) -> bool {
+    Moment::parse(sale.text_at("cfmDt")).is_some_and(|sold| sold <= changed.after(CLOCKS_DIFFER))
 }
 
 /// As careless as the real answers: a space behind one key, numbers as texts.

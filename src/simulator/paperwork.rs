@@ -8,17 +8,16 @@ use super::tree::Tree;
 /// When the built-in lists and notices were last changed.
 pub(super) const FOUNDED: &str = "20240101000000";
 
-/// The notices: one.
-pub(super) fn notices() -> Tree {
-    let notice = Tree::object([
+/// The notice that is there from the beginning.
+pub(super) fn notice() -> Tree {
+    Tree::object([
         ("noticeNo", Tree::number(1)),
         ("title", Tree::text("Simulator")),
         ("cont", Tree::text("This is the simulator: nothing sent here reaches KRA.")),
         ("dtlUrl", Tree::text("http://localhost/")),
         ("regrNm", Tree::text("simulator")),
         ("regDt", Tree::text(FOUNDED)),
-    ]);
-    Tree::object([("noticeList", Tree::List(vec![notice]))])
+    ])
 }
 
 /// What a registration answers.

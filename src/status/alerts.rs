@@ -103,6 +103,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
         raise("damage", format!("the journal is damaged: {damage}{more}. Run `etims-gateway verify`"));
     }
     surroundings(snapshot, &mut raise);
+    super::lists::raise(snapshot, &mut raise);
     for webhook in snapshot.waiting_webhooks.iter().filter(|it| it.seconds >= WEBHOOK_PATIENCE) {
         let WaitingWebhook { name, event, why, seconds } = webhook;
         raise(

@@ -5,6 +5,7 @@ mod alert_book;
 mod alerts;
 mod counters;
 mod histogram;
+mod lists;
 mod page;
 mod prometheus;
 mod serial;
@@ -17,6 +18,7 @@ pub use alert_book::{AlertBook, AlertChange, AlertKey};
 pub use alerts::{Alert, alerts, alerts_one_by_one, degraded};
 pub use counters::{Counters, Posting};
 pub use histogram::{Distribution, Histogram, MANY, QUICK, SLOW};
+pub use lists::{ListSnapshot, ListsSnapshot, NoticeSnapshot, RateChangeSnapshot};
 pub use prometheus::{Measured, prometheus};
 pub use serial::{LineEvent, SerialPort, SerialSnapshot};
 pub use snapshot::{

@@ -60,6 +60,7 @@ pub fn prometheus(measured: &Measured<'_>) -> String {
     sales(&mut page, measured);
     serial(&mut page, measured.snapshot);
     store(&mut page, measured);
+    super::lists::metrics(&mut page, &measured.snapshot.lists);
     clock(&mut page, measured);
     process(&mut page, measured);
     page.0

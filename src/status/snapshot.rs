@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ProcessSnapshot, SerialSnapshot,
+    CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, ListsSnapshot, ProcessSnapshot,
+    SerialSnapshot,
 };
 
 /// The state of everything at one moment.
@@ -33,6 +34,9 @@ pub struct Snapshot {
     /// The serial ports of the configuration.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub serial: Vec<SerialSnapshot>,
+    /// KRA's lists, and the rates by them.
+    #[serde(default)]
+    pub lists: ListsSnapshot,
     /// The disk below it, where it was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<DiskSnapshot>,

@@ -99,8 +99,9 @@ fn ports(ports: &[SerialSnapshot], line: &mut impl FnMut(&str, String)) {
     }
 }
 
-/// The last exchange, the clock, the disk.
+/// KRA's lists, the last exchange, the clock, the disk.
 fn surroundings(snapshot: &Snapshot, line: &mut impl FnMut(&str, String)) {
+    super::lists::lines(&snapshot.lists, line);
     if let Some(last) = &snapshot.kra.last_exchange {
         let code = last.result_cd.as_ref().map(|code| format!(" {code}")).unwrap_or_default();
         let ExchangeSnapshot { function, outcome, took_ms, age_seconds, .. } = last;

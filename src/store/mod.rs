@@ -90,6 +90,7 @@ mod hardware;
 mod inbox;
 mod index;
 mod journal;
+mod kept_lists;
 mod keys;
 mod ledger;
 mod newest_sales;

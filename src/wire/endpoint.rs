@@ -25,13 +25,21 @@ struct Endpoint {
     method: Method,
 }
 
-const ENDPOINTS: [Endpoint; 6] = [
+const ENDPOINTS: [Endpoint; 9] = [
     Endpoint {
         function: Function::SaveTrnsSalesOsdc,
         name: "saveTrnsSalesOsdc",
         root: "TrnsSalesSaveWrReq",
         json: Some("/saveTrnsSalesOsdc"),
         xml: Some("/saveTrnsSalesOsdc"),
+        method: Method::Post,
+    },
+    Endpoint {
+        function: Function::SelectCodeList,
+        name: "selectCodeList",
+        root: "CodeSearchReq",
+        json: Some("/selectCodeList"),
+        xml: Some("/selectCodeList"),
         method: Method::Post,
     },
     Endpoint {
@@ -51,6 +59,14 @@ const ENDPOINTS: [Endpoint; 6] = [
         method: Method::Post,
     },
     Endpoint {
+        function: Function::SelectItemClsList,
+        name: "selectItemClsList",
+        root: "ItemClsSearchReq",
+        json: Some("/selectItemClsList"),
+        xml: Some("/selectItemClsList"),
+        method: Method::Post,
+    },
+    Endpoint {
         function: Function::SelectNoticeList,
         name: "selectNoticeList",
         root: "NoticeSearchReq",
@@ -65,6 +81,14 @@ const ENDPOINTS: [Endpoint; 6] = [
         json: None,
         xml: Some("/selectOsdcStatus"),
         method: Method::Get,
+    },
+    Endpoint {
+        function: Function::SelectTrnsPurchaseSalesItemList,
+        name: "selectTrnsPurchaseSalesItemList",
+        root: "TrnsPurchaseSalesItemReq",
+        json: None,
+        xml: Some("/selectTrnsPurchaseSalesItemList"),
+        method: Method::Post,
     },
     Endpoint {
         function: Function::SelectTrnsSalesList,

@@ -112,7 +112,8 @@ pub(super) fn proof(places: &[&Tree<'_>]) -> Option<Proof> {
 }
 
 /// At most `longest` characters, control characters as spaces, without outer spaces.
-fn clean(text: &str, longest: usize) -> String {
+/// A text of KRA as it may be shown: without control characters, cut.
+pub(super) fn clean(text: &str, longest: usize) -> String {
     let printable: String =
         text.trim().chars().take(longest).map(|c| if c.is_control() { ' ' } else { c }).collect();
     printable.trim().to_owned()

@@ -10,14 +10,20 @@ use super::tree::Tree;
 pub enum Function {
     /// `saveTrnsSalesOsdc`.
     SaveTrnsSalesOsdc,
+    /// `selectCodeList`.
+    SelectCodeList,
     /// `selectInitOsdcInfo`.
     SelectInitOsdcInfo,
     /// `selectInvoiceDetails`.
     SelectInvoiceDetails,
+    /// `selectItemClsList`.
+    SelectItemClsList,
     /// `selectNoticeList`.
     SelectNoticeList,
     /// `selectOsdcStatus` (xml only).
     SelectOsdcStatus,
+    /// `selectTrnsPurchaseSalesItemList`: item classes and codes in one (xml only).
+    SelectTrnsPurchaseSalesItemList,
     /// `selectTrnsSalesList`.
     SelectTrnsSalesList,
 }

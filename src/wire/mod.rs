@@ -1,7 +1,8 @@
 //! KRA's formats: our values to KRA's bytes and back; pure; the only home of KRA field names.
 //!
 //! Both formats read into one [`tree`] and are written by one body writer, so everything that knows a function
-//! ([`sale`], [`initialise`], [`invoice_details`], [`probe`]) is blind to the format. What an answer to a saving request
+//! ([`sale`], [`initialise`], [`invoice_details`], [`lists`], [`probe`]) is blind to the format; long lists are read row by
+//! row as they come. What an answer to a saving request
 //! means is a table in [`result_code`]; where a function lives is a table in [`endpoint`]; what of both bodies may be kept
 //! for a technician is decided in [`redact`].
 
@@ -12,6 +13,8 @@ mod frozen;
 pub mod initialise;
 pub mod invoice_details;
 mod json;
+mod json_rows;
+pub mod lists;
 mod message;
 mod named_field;
 pub mod probe;
@@ -22,6 +25,7 @@ mod scrub;
 pub mod sign;
 pub mod tree;
 mod xml;
+mod xml_rows;
 
 pub use endpoint::{PathFault, Paths};
 pub use envelope::Envelope;

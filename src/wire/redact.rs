@@ -122,6 +122,13 @@ impl Bodies {
         self
     }
 
+    /// With an answer that is too long to be kept.
+    #[must_use]
+    pub fn too_long(mut self) -> Self {
+        self.answer = Answered::TooLong;
+        self
+    }
+
     /// With an answer that is not kept in any form: it holds the key.
     #[must_use]
     pub fn withheld(mut self) -> Self {

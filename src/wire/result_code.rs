@@ -44,13 +44,13 @@ impl Class {
 }
 
 /// One code's row.
-struct CodeRow {
+pub(super) struct CodeRow {
     code: &'static str,
-    class: Class,
+    pub(super) class: Class,
     /// How often a document may be tried again under this code, where KRA's code asks for less than usual.
     attempts: Option<u32>,
     /// How long to wait at least.
-    at_least: Option<Duration>,
+    pub(super) at_least: Option<Duration>,
 }
 
 const fn row(code: &'static str, class: Class) -> CodeRow {
@@ -122,7 +122,8 @@ fn of_status(http_status: u16) -> Class {
     row.map_or(Class::Unsure, |(_, _, class)| *class)
 }
 
-fn of_code(code: &str) -> Option<&'static CodeRow> {
+/// The row of a code in its usual spelling; `None` for one that is in no paper.
+pub(super) fn of_code(code: &str) -> Option<&'static CodeRow> {
     CODES.iter().find(|row| row.code == code)
 }
 

@@ -61,19 +61,19 @@ pub(super) fn read(text: &str) -> Result<Tree<'_>, TreeFault> {
 }
 
 /// An element whose end has not come yet.
-struct Element<'a> {
-    name: String,
+pub(super) struct Element<'a> {
+    pub(super) name: String,
     text: Cow<'a, str>,
-    children: Vec<(Cow<'a, str>, Tree<'a>)>,
+    pub(super) children: Vec<(Cow<'a, str>, Tree<'a>)>,
 }
 
 impl<'a> Element<'a> {
-    fn named(name: &[u8]) -> Result<Self, TreeFault> {
+    pub(super) fn named(name: &[u8]) -> Result<Self, TreeFault> {
         let name = std::str::from_utf8(name).map_err(|_| TreeFault::NotUtf8)?;
         Ok(Self { name: name.to_owned(), text: Cow::Borrowed(""), children: Vec::new() })
     }
 
-    fn append(&mut self, part: Cow<'a, str>) {
+    pub(super) fn append(&mut self, part: Cow<'a, str>) {
         if self.text.is_empty() {
             self.text = part;
         } else {
@@ -82,7 +82,7 @@ impl<'a> Element<'a> {
     }
 
     /// Text between child elements is layout and is dropped.
-    fn into_tree(self) -> Result<Tree<'a>, TreeFault> {
+    pub(super) fn into_tree(self) -> Result<Tree<'a>, TreeFault> {
         if self.children.is_empty() {
             let empty = self.text.trim_ascii().is_empty();
             return Ok(if empty { Tree::Null } else { Tree::Text(self.text) });
@@ -128,7 +128,7 @@ fn close<'a>(
 }
 
 /// The five predefined entities and character references; no other entity exists without a DTD.
-fn resolve(reference: &BytesRef<'_>) -> Result<char, TreeFault> {
+pub(super) fn resolve(reference: &BytesRef<'_>) -> Result<char, TreeFault> {
     if let Some(c) = reference.resolve_char_ref().map_err(|_| TreeFault::Malformed)? {
         return Ok(c);
     }

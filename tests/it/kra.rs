@@ -198,6 +198,12 @@ impl Kra {
         self.levers.post("/_sim/settings", &settings).expect(200);
     }
 
+    /// Publishes lists as of now: `clsList`, `itemClsList`, `noticeList`, `syntheticClasses`.
+    #[track_caller]
+    pub(crate) fn publish(&self, lists: Value) {
+        self.levers.post("/_sim/lists", &lists).expect(200);
+    }
+
     #[track_caller]
     pub(crate) fn books(&self) -> Books {
         Books(self.levers.get("/_sim/books").expect(200))

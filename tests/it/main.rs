@@ -16,6 +16,7 @@ mod alerts;
 mod api_log;
 mod boundaries;
 mod clock;
+mod codes;
 mod commands;
 mod config;
 mod damage;

@@ -69,8 +69,12 @@ fn expect_stop(shop: &Shop, words: &[&str]) {
     }
     assert!(shop.till().connect().is_err(), "nobody is served");
     let after = listing(&shop.state());
+    // The index may put a newer snapshot of itself in the place of its last one whenever it is opened.
+    let snapshot =
+        |file: &Path| file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."));
+    let snapped = after.iter().any(|file| snapshot(file));
     for file in &before {
-        assert!(after.contains(file), "{} is kept", file.display());
+        assert!(after.contains(file) || (snapshot(file) && snapped), "{} is kept", file.display());
     }
 }
 

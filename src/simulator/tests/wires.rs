@@ -193,6 +193,48 @@ async fn new_rates_are_news() {
     assert!(both["data"]["itemClsList"].is_array() && both["data"]["clsList"].is_array());
 }
 
+#[tokio::test]
+async fn what_is_published_is_news_once() {
+    let running = Running::start().await;
+    let mut client = Client::connect(&running).await;
+    let key = client.register(INIT).await;
+    let whole = client.post("selectItemClsList", &list(&key, "20180101000000")).await.json();
+    let since = whole["resultDt"].as_str().unwrap().to_owned();
+    let built_in = whole["data"]["itemClsList"].as_array().unwrap().len();
+    running
+        .controls
+        .publish(&json!({
+            "syntheticClasses": 3,
+            "itemClsList": [{"itemClsCd": "10101500", "useYn": "N"}],
+            "clsList": [{"cdCls": "04", "dtlList": [{"cd": "B", "userDfnCd1": "-1"}]}],
+            "noticeList": [{"noticeNo": 2, "title": "News"}],
+        }))
+        .unwrap();
+    let news = client.post("selectItemClsList", &list(&key, &since)).await.json();
+    assert_eq!(news["data"]["itemClsList"].as_array().map(Vec::len), Some(4));
+    let whole = client.post("selectItemClsList", &list(&key, "20180101000000")).await.json();
+    assert_eq!(whole["data"]["itemClsList"].as_array().map(Vec::len), Some(built_in + 4));
+    let codes = client.post("selectCodeList", &list(&key, &since)).await.json();
+    assert_eq!(
+        codes["data"]["clsList"],
+        json!([{"cdCls": "04", "dtlList": [{"cd": "B", "userDfnCd1": "-1"}]}])
+    );
+    let whole = client.post("selectCodeList", &list(&key, "20180101000000")).await.json();
+    let taxes = &whole["data"]["clsList"][0];
+    assert_eq!((&taxes["cdClsNm"], &taxes["dtlList"][1]["userDfnCd1"]), (&json!("Tax type"), &json!("-1")));
+    assert_eq!(taxes["dtlList"][4]["userDfnCd1"], "8");
+    let notices = client.post("selectNoticeList", &list(&key, &since)).await.json();
+    assert_eq!(notices["data"]["noticeList"], json!([{"noticeNo": 2, "title": "News"}]));
+    for wrong in [
+        json!([]),
+        json!({"classes": []}),
+        json!({"syntheticClasses": -1}),
+        json!({"syntheticClasses": 9_999_999}),
+    ] {
+        assert!(running.controls.publish(&wrong).is_err(), "{wrong}");
+    }
+}
+
 fn list(key: &str, since: &str) -> String {
     format!(r#"{{"tin":"P000000000A","bhfId":"00","cmcKey":"{key}","lastReqDt":"{since}"}}"#)
 }
