@@ -8,6 +8,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use super::exit_code::Exit;
+use super::simulator::fault_list;
 use crate::fiscal::Day;
 
 /// Store-and-forward gateway between a shop's cash registers and KRA's eTIMS OSCU service
@@ -39,6 +40,7 @@ pub enum Command {
     /// code 0 only if every sale ended signed.
     Demo(DemoArgs),
     /// Run KRA's simulator alone
+    #[command(after_long_help = fault_list())]
     Simulator(SimulatorArgs),
     /// Look at the configuration
     #[command(subcommand)]
@@ -136,6 +138,9 @@ pub struct SimulatorArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub control: SocketAddr,
     /// Misbehave from the start; may be given several times (more: POST /_sim/faults)
+    ///
+    /// NAME, NAME=TIMES, NAME:ARGUMENTS=TIMES or NAME:ARGUMENTS@FUNCTION=TIMES, such as late:5000=1 or
+    /// result_cd:913,no such code@saveTrnsSalesOsdc=2. Without TIMES, until it is switched off.
     #[arg(long, value_name = "FAULT")]
     pub fault: Vec<String>,
     /// Speak TLS with this certificate chain (PEM)

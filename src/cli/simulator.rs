@@ -3,7 +3,17 @@
 use std::path::Path;
 
 use super::{Exit, SimulatorArgs, say};
-use crate::simulator::{self, FaultOrder, Options, Tls};
+use crate::simulator::{self, FAULTS, FaultOrder, Options, Tls};
+
+/// What it can do wrong, for its help.
+pub(super) fn fault_list() -> String {
+    let mut list = "Faults, with their arguments:".to_owned();
+    for fault in FAULTS {
+        let arguments = if fault.args.is_empty() { String::new() } else { format!(":{}", fault.args.join(",")) };
+        list += &format!("\n  {}{arguments}\n      {}", fault.name, fault.help);
+    }
+    list
+}
 
 /// Runs it until it is told to stop.
 pub fn run_simulator(arguments: &SimulatorArgs) -> Exit {
