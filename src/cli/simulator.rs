@@ -9,7 +9,8 @@ use crate::simulator::{self, FAULTS, FaultOrder, Options, Tls};
 pub(super) fn fault_list() -> String {
     let mut list = "Faults, with their arguments:".to_owned();
     for fault in FAULTS {
-        let arguments = if fault.args.is_empty() { String::new() } else { format!(":{}", fault.args.join(",")) };
+        let arguments =
+            if fault.args.is_empty() { String::new() } else { format!(":{}", fault.args.join(",")) };
         list += &format!("\n  {}{arguments}\n      {}", fault.name, fault.help);
     }
     list

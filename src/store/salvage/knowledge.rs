@@ -102,10 +102,12 @@ impl Knowledge {
                 other.taken |= other.entry.bound.is_some_and(|bound| bound.number == *number);
             }
         }
-        // A receipt is printed of what stands as it stands: what was lost before it is no less lost.
-        if matches!(effect, Effect::Printed { .. })
-            && let Some(open) = self.open.get_mut(&entry.seq)
-        {
+        // A receipt is printed, and goods come back, of what stands as it stands: what was lost before is no less lost.
+        let says = matches!(
+            effect,
+            Effect::Bound { .. } | Effect::Carried(_) | Effect::Document { .. } | Effect::Moved { .. }
+        );
+        if !says && let Some(open) = self.open.get_mut(&entry.seq) {
             open.entry = entry.clone();
             return;
         }
