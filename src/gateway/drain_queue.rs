@@ -11,6 +11,7 @@ use super::lookout::Lookout;
 use super::operator::Orders;
 use super::ports::{About, Authority, Clock, Device, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
+use super::refresh_codes::doubts_lists;
 use super::tell_outcome::tell_outcome;
 use crate::fiscal::{CmcKey, DeviceIdentity};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
@@ -320,6 +321,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             self.progress.signed(proof);
         }
         tell_outcome((document, sale.as_ref()), number, ruling);
+        if ruling.status == Status::Rejected && doubts_lists(&ruling.words) {
+            self.progress.doubt_lists();
+        }
         Ok(if bound { Event::RecordedAndBound } else { Event::Recorded })
     }
 

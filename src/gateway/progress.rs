@@ -45,6 +45,7 @@ pub struct Progress {
     retry: Notify,
     line: Notify,
     line_for_registering: Notify,
+    lists: Notify,
     closing: watch::Sender<bool>,
     turn: Mutex<Turn>,
     last_receipt: Mutex<Option<LastReceipt>>,
@@ -86,6 +87,7 @@ impl Default for Progress {
             retry: Notify::new(),
             line: Notify::new(),
             line_for_registering: Notify::new(),
+            lists: Notify::new(),
             turn: Mutex::new(Turn { began: Instant::now(), at_most: Duration::ZERO }),
             last_receipt: Mutex::default(),
             webhooks: Mutex::default(),
@@ -165,6 +167,16 @@ impl Progress {
     /// Resolves once a link, an address or a route came back: a device that waits to be registered need not wait longer.
     pub(super) async fn line_returned_for_registering(&self) {
         self.line_for_registering.notified().await;
+    }
+
+    /// KRA refused a sale over a rate or a code: its lists may have changed.
+    pub(super) fn doubt_lists(&self) {
+        self.lists.notify_one();
+    }
+
+    /// Resolves once there is such a doubt.
+    pub(super) async fn lists_doubted(&self) {
+        self.lists.notified().await;
     }
 
     /// Resolves at the earliest after `stuck`, once a link, an address or a route came back.

@@ -13,7 +13,7 @@ use super::live::Live;
 use super::ports::{Clock, Device, ListShelf, Publisher, Registry};
 use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime};
-use crate::queue::{Dice, ListPace};
+use crate::queue::{Dice, ListPace, Moment, Words};
 use crate::wire::Function;
 use crate::wire::lists::{self, Told};
 
@@ -21,6 +21,8 @@ use crate::wire::lists::{self, Told};
 const WAITING: usize = 16;
 /// How often it is looked whether KRA can be asked at all.
 const LOOK: Duration = Duration::from_millis(250);
+/// The shortest time between two refusals that have KRA asked for its lists.
+const DOUBTED_AGAIN: Duration = Duration::from_secs(600);
 /// KRA's first question is for all since then.
 const BEGINNING: &str = "20180101000000";
 
@@ -115,6 +117,7 @@ impl<L: ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
 
     async fn rounds(&self, mut asks: RefreshAsks) {
         let mut paces = self.paces();
+        let mut doubted: Option<Moment> = None;
         loop {
             let now = self.clock.moment();
             let due = paces.iter().map(|(_, pace)| pace.due()).min().unwrap_or(now);
@@ -123,6 +126,14 @@ impl<L: ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
             tokio::select! {
                 biased;
                 Some(ask) = asks.0.recv() => self.hear(ask, &mut waiting, &mut paces),
+                () = self.progress.lists_doubted() => {
+                    let now = self.clock.moment();
+                    // Not every refusal of a day asks anew.
+                    if doubted.is_none_or(|at| now.since(at) >= DOUBTED_AGAIN) {
+                        doubted = Some(now);
+                        paces.iter_mut().for_each(|(_, pace)| pace.wanted(now));
+                    }
+                }
                 () = tokio::time::sleep(pause) => {}
             }
             while let Ok(ask) = asks.0.try_recv() {
@@ -266,5 +277,42 @@ impl<L: ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
         }
         book.outcomes.insert(function.name(), outcome);
         self.book.replace(book);
+    }
+}
+
+/// Whether KRA's refusal of a sale may be due to a rate or a list of codes that has changed.
+pub(super) fn doubts_lists(words: &Words) -> bool {
+    let field = words.field.as_deref().unwrap_or_default();
+    let field = field.rsplit('.').next().unwrap_or_default();
+    words.result_cd.as_deref() == Some("913")
+        || field.starts_with("tax")
+        || field.ends_with("Cd") && field != "itemCd"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_that_cast_a_doubt_on_the_lists() {
+        for (result_cd, field, doubts) in [
+            (Some("913"), None, true),
+            (Some("913"), Some("itemList.pkgUnitCd"), true),
+            (Some("910"), Some("taxRtB"), true),
+            (Some("910"), Some("itemList.taxTyCd"), true),
+            (Some("910"), Some("pmtTyCd"), true),
+            (None, Some("taxblAmtB"), true),
+            (Some("910"), Some("itemList.itemCd"), false),
+            (Some("910"), Some("custNm"), false),
+            (Some("910"), None, false),
+            (None, None, false),
+        ] {
+            let words = Words {
+                result_cd: result_cd.map(str::to_owned),
+                field: field.map(str::to_owned),
+                ..Words::default()
+            };
+            assert_eq!(doubts_lists(&words), doubts, "{result_cd:?} {field:?}");
+        }
     }
 }

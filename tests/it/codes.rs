@@ -20,6 +20,7 @@ on_both_wires!(
     codes_out_of_use_are_taken_for_nothing_new,
     thousands_of_item_classes_come_and_stay_while_sales_go_on,
     the_newest_notices_are_shown,
+    a_sale_refused_over_a_code_has_the_lists_fetched,
 );
 
 /// The function that brings codes on this wire.
@@ -415,5 +416,23 @@ fn the_newest_notices_are_shown(wire: Wire) {
     );
     assert_eq!(notices["noticeList"].as_array().map(Vec::len), Some(2));
     assert!(shop.journal().contains("Closed on Monday"));
+    gateway.stop();
+}
+
+fn a_sale_refused_over_a_code_has_the_lists_fetched(wire: Wire) {
+    let kra = Kra::start(wire);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    wait_fetched(&till);
+    kra.publish(json!({ "clsList": [{ "cdCls": "07", "dtlList": [{ "cd": "08", "cdNm": "Voucher" }] }] }));
+    till.sell("FINE");
+    kra.fault(json!({ "fault": "result_cd", "function": SAVE, "count": 1, "args": { "code": "910", "message": "Invalid custNm" } }));
+    till.post("/api/sales/", &sale("NAME")).expect_error(422, "kra_rejected");
+    assert!(!codes(&till, "07").to_string().contains("Voucher"), "a name is no reason to ask");
+    kra.fault(json!({ "fault": "result_cd", "function": SAVE, "count": 1,
+        "args": { "code": "913", "message": "code value does not exist in the list [<pmtTyCd>]" } }));
+    till.post("/api/sales/", &sale("CODE")).expect_error(422, "kra_rejected");
+    eventually("the lists are fetched", || codes(&till, "07").to_string().contains("Voucher").then_some(()));
     gateway.stop();
 }
