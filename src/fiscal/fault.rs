@@ -51,6 +51,8 @@ pub const LINE_FIELDS: [&str; 20] = [
 /// The kind of a fault. Its [`word`](Self::word) is stable: registers' makers program against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultCode {
+    /// Earlier than the sale that is credited.
+    BeforeOriginal,
     /// Two fields exclude each other.
     Conflict,
     /// A control character, or one that no wire can carry.
@@ -102,6 +104,7 @@ impl FaultCode {
     pub const fn word(self) -> &'static str {
         match self {
             Self::BadFormat => "bad_format",
+            Self::BeforeOriginal => "before_original",
             Self::Conflict => "conflict",
             Self::ControlCharacter => "control_character",
             Self::DuplicateKey => "duplicate_key",

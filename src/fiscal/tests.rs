@@ -4,11 +4,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn amount(text: &str) -> Option<Amount> {
+pub(super) fn amount(text: &str) -> Option<Amount> {
     Some(Amount::parse(text).unwrap())
 }
 
-fn quantity(text: &str) -> Option<Quantity> {
+pub(super) fn quantity(text: &str) -> Option<Quantity> {
     Some(Quantity::parse(text).unwrap())
 }
 
@@ -16,7 +16,7 @@ fn rate(text: &str) -> Option<Rate> {
     Some(Rate::parse(text).unwrap())
 }
 
-fn some(text: &str) -> Option<String> {
+pub(super) fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
@@ -42,7 +42,7 @@ fn with_rules<T>(run: impl FnOnce(Rules<'_>) -> T) -> T {
 }
 
 /// Two pieces at 58.00, letter B.
-fn line() -> DraftLine {
+pub(super) fn line() -> DraftLine {
     DraftLine {
         item_code: some("KE2NTNO0000001"),
         name: some("Thing"),
@@ -55,11 +55,11 @@ fn line() -> DraftLine {
     }
 }
 
-fn sale() -> Draft {
+pub(super) fn sale() -> Draft {
     Draft { trader_ref: some("T1-000123"), lines: vec![line()], ..Draft::default() }
 }
 
-fn credit_note() -> Draft {
+pub(super) fn credit_note() -> Draft {
     Draft {
         trader_ref: some("T1-000124"),
         receipt_type: some("R"),
@@ -69,7 +69,7 @@ fn credit_note() -> Draft {
     }
 }
 
-fn accept(draft: Draft) -> Invoice {
+pub(super) fn accept(draft: Draft) -> Invoice {
     with_rules(|rules| Invoice::new(draft, &rules)).unwrap_or_else(|faults| panic!("refused: {faults:#?}"))
 }
 
