@@ -50,7 +50,10 @@ pub struct QueueRow {
     /// Sends whose outcome is unknown.
     #[serde(default)]
     pub unsure_sends: u32,
-    /// What the customer pays.
+    /// The sale that a credit note undoes: the register's number of it, or KRA's where it was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credits: Option<String>,
+    /// What the customer pays, or gets back.
     pub tot_amt: String,
     /// The provisional receipt's number.
     pub temp_receipt_no: String,
@@ -71,9 +74,25 @@ impl QueueRow {
             age_seconds: sale.age.as_secs(),
             attempts: sale.attempts,
             unsure_sends: sale.unsure_sends,
+            credits: credits(sale),
             tot_amt: sale.invoice.total.to_string(),
             temp_receipt_no: crate::fiscal::temporary_receipt_no(sale.seq, &sale.hash),
-            last: sale.words_without_customer().map(|words| words.in_short()).filter(|text| !text.is_empty()),
+            last: last(sale),
         }
     }
+}
+
+fn credits(sale: &Sale) -> Option<String> {
+    let elsewhere = || Some(format!("invoice {} made elsewhere", sale.original_elsewhere()?));
+    sale.named_original().map(str::to_owned).or_else(elsewhere)
+}
+
+/// What KRA said last, or what happened instead; what it waits for.
+fn last(sale: &Sale) -> Option<String> {
+    let said = sale.words_without_customer().map(|words| words.in_short()).filter(|text| !text.is_empty());
+    if !sale.waits_for_sale {
+        return said;
+    }
+    let waits = "waits for the sale that it credits";
+    Some(said.map_or_else(|| waits.to_owned(), |said| format!("{waits}; {said}")))
 }

@@ -55,6 +55,7 @@ impl DocumentMessage {
             trader_ref: &row.trd_invc_no,
             temporary_receipt_no: &row.temp_receipt_no,
             running_number: sale.seq,
+            credit_note: sale.is_credit_note(),
         };
         let settled_as = sale.settled_as();
         let closed = || closed(settled_as, sale.replaced_by()).filter(|_| sale.status == Status::Settled);

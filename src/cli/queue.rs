@@ -96,6 +96,7 @@ fn document_text(document: &DocumentMessage) -> String {
     line("tries", &row.attempts.to_string());
     line("last", row.last.as_deref().unwrap_or("-"));
     for (label, value) in [
+        ("credits", &row.credits),
         ("replaces", &document.replaces),
         ("replaced by", &document.replaced_by),
         ("settled as", &document.settled_as),

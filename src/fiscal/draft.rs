@@ -1,6 +1,6 @@
 //! A sale as the register says it: each value typed, nothing filled in, nothing checked against another.
 
-use super::{Amount, Quantity, Rate, TraderRef};
+use super::{Amount, Original, Quantity, Rate, TraderRef};
 
 /// A sale as the register posted it, each value typed but nothing filled in and nothing checked against another.
 /// Two requests with equal drafts are the same sale.
@@ -93,5 +93,18 @@ impl Draft {
     /// The register's number, where it is one: what a repeat is known by, before any rule is looked at.
     pub fn valid_trader_ref(&self) -> Option<TraderRef> {
         self.trader_ref.as_deref().and_then(|text| TraderRef::new(text).ok())
+    }
+
+    /// The sale that a real credit note names, in one way; what is wrong with it otherwise the rules say.
+    pub fn named_original(&self) -> Option<Original> {
+        let real = self.sales_type.as_deref().is_none_or(|code| code == "N");
+        if self.receipt_type.as_deref() != Some("R") || !real {
+            return None;
+        }
+        match (self.original_trader_ref.as_deref(), self.original_invoice_no.filter(|number| *number != 0)) {
+            (Some(text), None) => TraderRef::new(text).ok().map(Original::TraderRef),
+            (None, Some(number)) => Some(Original::InvoiceNo(number)),
+            _ => None,
+        }
     }
 }

@@ -60,6 +60,11 @@ impl Label {
         }
     }
 
+    /// On a credit note.
+    pub const fn is_credit(self) -> bool {
+        matches!(self, Self::CreditCopy | Self::CreditNormal | Self::CreditTraining)
+    }
+
     /// The two letters.
     pub const fn letters(self) -> &'static str {
         match self {

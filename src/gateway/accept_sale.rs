@@ -4,14 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::code_book::CodeBook;
+use super::credit_sale::credited_by;
 use super::live::Live;
 use super::ports::{
     Acceptance, Clock, Device, DiskLevel, Ledger, LedgerError, Place, Registry, Sale, StoreHealth,
 };
 use super::progress::Progress;
-use crate::fiscal::{Draft, Fault, FaultCode, Invoice, ReceiptType, Rules, SalesType, TaxConvention};
+use crate::fiscal::{Draft, Fault, FaultCode, Invoice, Original, Rates, Rules, SalesType, TaxConvention};
 use crate::queue::Status;
 use crate::status::Counters;
+
+/// So often a credit note is worked out anew because another one on its sale was quicker: each time that one was taken.
+const MOST_LOOKS: u32 = 1000;
 
 /// How sales are taken: from the configuration.
 #[derive(Clone, Debug)]
@@ -112,13 +116,17 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         let repeat_window = self.rules.now().repeat_window;
         let repeat = |known: Sale| same_sale(known, content, own_time, repeat_window);
 
-        let accepted = match self.check(posted) {
-            Ok(invoice) => self.ledger.accept(invoice, content, origin).await.map_err(Refused::from),
-            Err(refused) => Err(refused),
+        let accepted = match posted.draft.named_original() {
+            None => self.take_sale(posted, content, origin).await,
+            Some(named) => self.take_note(&posted, &named, content, origin).await,
         };
         let sale = match accepted {
             Ok(Acceptance::New(sale)) => {
                 self.counters.accepted_in(began.elapsed());
+                if sale.invoice.replaces.is_some() {
+                    // What waits with the one that it replaces may go on with it.
+                    self.progress.notes_may_rejoin();
+                }
                 *sale
             }
             Ok(Acceptance::Known(known)) => return repeat(*known),
@@ -134,13 +142,48 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         self.nudge_and_wait(sale, wait).await
     }
 
+    async fn take_sale(
+        &self,
+        posted: Posted,
+        content: [u8; 32],
+        origin: &str,
+    ) -> Result<Acceptance, Refused> {
+        let invoice = self.check(posted, None)?;
+        self.within_limit()?;
+        Ok(self.ledger.accept(invoice, content, origin, None).await?)
+    }
+
+    /// A credit note is worked out against its sale as that was seen, and taken if it still is like that.
+    async fn take_note(
+        &self,
+        posted: &Posted,
+        named: &Original,
+        content: [u8; 32],
+        origin: &str,
+    ) -> Result<Acceptance, Refused> {
+        for _ in 0..MOST_LOOKS {
+            let found = self.ledger.creditable(named).await?;
+            // Its tax is what was sold: a rate may have changed since.
+            let rates = found.as_ref().map(|found| found.sale.invoice.by_tax_type.map(|part| part.rate));
+            let mut note = self.check(posted.clone(), rates.map(Rates))?;
+            let credit = credited_by(&mut note, named, found.as_ref())?;
+            self.within_limit()?;
+            match self.ledger.accept(note, content, origin, credit.as_ref()).await {
+                // Another note on the same sale was quicker, or KRA answered about that.
+                Err(LedgerError::OriginalChanged) => {}
+                accepted => return Ok(accepted?),
+            }
+        }
+        Err(Refused::Ledger(LedgerError::OriginalChanged))
+    }
+
     /// Calls the drain, and waits for it where nothing else is in its way.
     async fn nudge_and_wait(&self, sale: Sale, wait: Option<Duration>) -> Result<Taken, Refused> {
         if sale.invoice.sales_type != SalesType::Normal {
             return Ok(Taken { sale, repeat: false });
         }
         let news = self.ledger.news_of(sale.seq);
-        let place = self.ledger.place(sale.seq);
+        let place = self.ledger.place(sale.seq, &self.progress.aside());
         // A drain that cannot send looks at the queue by itself once it can; waking it for each sale only costs time.
         let flows = self.progress.flows();
         if flows {
@@ -202,8 +245,8 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         Some(same_sale(known, content, own_time, self.rules.now().repeat_window).map(|taken| taken.sale))
     }
 
-    /// Everything that can be wrong with it, the limits included.
-    fn check(&self, posted: Posted) -> Result<Invoice, Refused> {
+    /// Everything that can be wrong with it by itself. `rates`: those that hold for it, if not the present ones.
+    fn check(&self, posted: Posted, rates: Option<Rates>) -> Result<Invoice, Refused> {
         // Sales are taken as soon as it is known whose they are; KRA need not have answered.
         let known = self.ledger.device();
         let device = known.identity().ok_or(Refused::NotRegistered)?;
@@ -211,20 +254,16 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
         let rules = Rules {
             device,
             convention: taking.convention,
-            rates: book.rates,
+            rates: rates.unwrap_or(book.rates),
             codes: &book.codes,
             now: self.clock.kra_now(),
             clock_synchronised: self.clock.synchronised(),
         };
-        let invoice = Invoice::after_reading(posted.draft, posted.faults, &rules).map_err(Refused::Faults)?;
-        if invoice.receipt_type == ReceiptType::CreditNote {
-            let words = "credit notes are not taken by this version of the gateway";
-            return Err(Refused::Faults(vec![Fault::new("rcptTyCd", FaultCode::NotAllowed, words)]));
-        }
-        match self.offline_too_long() {
-            Some(oldest) => Err(Refused::OfflineLimit(oldest)),
-            None => Ok(invoice),
-        }
+        Invoice::after_reading(posted.draft, posted.faults, &rules).map_err(Refused::Faults)
+    }
+
+    fn within_limit(&self) -> Result<(), Refused> {
+        self.offline_too_long().map_or(Ok(()), |oldest| Err(Refused::OfflineLimit(oldest)))
     }
 
     /// The age of the oldest unsent sale, where that is over the limit.

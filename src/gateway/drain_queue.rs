@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::live::Live;
 use super::lookout::Lookout;
@@ -16,7 +16,8 @@ use super::tell_outcome::tell_outcome;
 use crate::fiscal::{CmcKey, DeviceIdentity};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
 use crate::queue::{
-    Dice, Equality, FoundInvoice, LookedUp, Probed, Sent, SentAs, Seq, Status, Verdict, Words, compare,
+    Dice, Equality, FoundInvoice, LookedUp, Moment, Probed, Sent, SentAs, Seq, Status, Verdict, Words,
+    compare,
 };
 use crate::wire::Format;
 use crate::wire::result_code::attempts_allowed;
@@ -102,7 +103,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             // One moment for both: whoever is left out of the view is still aside for the machine.
             let now = self.clock.moment();
             drain.go_by(self.rules.now().policy);
-            let view = self.ledger.view(drain.aside(now)).await?;
+            let view = self.look(&drain, now).await?;
             let (could_look_up, doubted) = (!drain.no_look_up(), drain.doubt().is_some());
             let action = drain.step(now, event, &view, (self.dice)());
             tell(&drain, could_look_up, doubted);
@@ -188,6 +189,29 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         }
         while let Some(asked) = orders.take() {
             self.obey(drain, asked).await?;
+        }
+        Ok(())
+    }
+
+    /// What the log says, once those credit notes are let go that may.
+    async fn look(&self, drain: &Drain, now: Moment) -> Result<View, LedgerError> {
+        self.rejoin_notes().await?;
+        self.ledger.view(drain.aside(now)).await
+    }
+
+    /// Credit notes that were parked with their sales go on with them.
+    async fn rejoin_notes(&self) -> Result<(), LedgerError> {
+        if !self.progress.may_notes_rejoin() {
+            return Ok(());
+        }
+        match self.ledger.rejoin_notes().await {
+            Ok(0) => {}
+            Ok(count) => info!(count, "credit notes go on with their sales"),
+            // Later, then: they stay parked until there is room to say otherwise.
+            Err(LedgerError::DiskLow | LedgerError::Full | LedgerError::TooLarge) => {
+                self.progress.notes_may_rejoin();
+            }
+            Err(error) => return Err(error),
         }
         Ok(())
     }
@@ -320,6 +344,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         if let Some(proof) = &ruling.proof {
             self.progress.signed(proof);
         }
+        if ruling.with_original {
+            // It may be replaced already.
+            self.progress.notes_may_rejoin();
+        }
         tell_outcome((document, sale.as_ref()), number, ruling);
         if ruling.status == Status::Rejected && doubts_lists(&ruling.words) {
             self.progress.doubt_lists();
@@ -390,6 +418,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             proof: None,
             adopted: false,
             accepted: false,
+            with_original: false,
             words: Words { message: "not sent: the gateway stopped".to_owned(), ..Words::default() },
         };
         self.ledger.record(document, &ruling, None).await

@@ -6,7 +6,7 @@ use super::drain_queue::Drainer;
 use super::ports::{Authority, Bound, Clock, Ledger, LedgerError, Registry, Sale};
 use super::print_receipt::trader_texts;
 use super::sale_time::{Accepted, SaleTime};
-use crate::fiscal::{KraDateTime, TimeSource};
+use crate::fiscal::{KraDateTime, Original, TimeSource};
 use crate::queue::SentAs;
 use crate::status::FastRegister;
 use crate::wire::sale::{self, SaleBinding};
@@ -18,20 +18,36 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let now = self.clock.kra_now();
         let by_kra = self.lookout.now().kra_now(self.clock.wall_ms());
         let present = by_kra.or_else(|| self.clock.synchronised().then_some(now));
+        let original = match sale.credits {
+            Some(original) => Some(self.ledger.original(original).await?.ok_or_else(|| no_original(sale))?),
+            None => None,
+        };
+        // A credit note is never older than its sale, whatever clocks say.
+        let earliest = original.as_ref().map(|original| original.confirmed_at);
         let sold_at = self.sold_at(sale, present).await?;
+        let sold_at = earliest.map_or(sold_at, |earliest| earliest.max(sold_at));
         let rules = self.rules.now();
-        let confirmed_at = if rules.time_of_sending { present.unwrap_or(now) } else { sold_at };
+        let sent_at = present.unwrap_or(now);
+        let sent_at = earliest.map_or(sent_at, |earliest| earliest.max(sent_at));
+        let confirmed_at = if rules.time_of_sending { sent_at } else { sold_at };
+        let original_invoice_no = match (&original, &sale.invoice.original) {
+            (Some(original), _) => Some(original.invoice_no.ok_or_else(|| no_original(sale))?),
+            (None, Some(Original::InvoiceNo(number))) => Some(*number),
+            (None, Some(Original::TraderRef(_))) => return Err(no_original(sale)),
+            (None, None) => None,
+        };
         let registration = self.ledger.device();
         let trader = trader_texts(&rules.trader, registration.registration());
         let binding = SaleBinding {
             invoice_no: number,
-            original_invoice_no: None,
+            original_invoice_no,
             confirmed_at,
             sold_on: sold_at.date(),
             trader: &trader,
         };
         let request = sale::encode(rules.format, &sale.invoice, &binding);
-        let sent_as = SentAs { invoice_no: number, original_invoice_no: 0, confirmed_at };
+        let original_invoice_no = original_invoice_no.unwrap_or(0);
+        let sent_as = SentAs { invoice_no: number, original_invoice_no, confirmed_at };
         Ok(Bound { sent_as, request, trader })
     }
 
@@ -66,4 +82,9 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         }
         Ok(for_kra)
     }
+}
+
+/// A credit note without its sale's number would be taken for a sale.
+fn no_original(note: &Sale) -> LedgerError {
+    LedgerError::Failed(format!("credit note {}: the number of its sale is not known", note.seq))
 }

@@ -3,6 +3,7 @@
 mod accept_sale;
 mod adopt_device;
 mod code_book;
+mod credit_sale;
 mod drain_queue;
 mod freeze_sale;
 mod live;

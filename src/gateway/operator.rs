@@ -172,7 +172,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             .map(|((document, standing), ruling)| (document, standing, ruling.clone()))
             .into_iter()
             .collect();
-        if !self.ledger.act(&order.acted(), moved, &rulings).await? {
+        let acted = match self.ledger.act(&order.acted(), moved, &rulings).await {
+            Err(LedgerError::NotLeft(why)) => return Ok(Err(Declined::NotAllowed(why))),
+            acted => acted?,
+        };
+        // Whatever became of a sale, its notes go with it.
+        self.progress.notes_may_rejoin();
+        if !acted {
             // Somebody was quicker: a correction was posted for it, perhaps.
             let changed = match document {
                 Some(document) => self.ledger.subject(document).await?,

@@ -7,8 +7,10 @@ use std::time::Duration;
 use super::drain_queue::SendingRules;
 use super::live::Live;
 use super::ports::{Ledger, LedgerError, Printing, Registry, Sale};
-use crate::fiscal::{KraDateTime, Registration, local_signature, qr_url, temporary_receipt_no};
-use crate::queue::Status;
+use crate::fiscal::{
+    KraDateTime, Original as Named, Registration, local_signature, qr_url, temporary_receipt_no,
+};
+use crate::queue::{OriginalStands, Status};
 use crate::receipt::{Heading, Receipt, Signed, Slip, Standing, escpos, json, text};
 use crate::wire::sale::TraderTexts;
 
@@ -154,23 +156,31 @@ impl<L: Ledger + Registry> Printer<L> {
         let link = sale.proof.as_ref().map(|proof| {
             qr_url(&self.portal, &sale.invoice.device.tin, &sale.invoice.device.bhf_id, &proof.signature)
         });
+        let scu_id = registration.map_or("", |registration| registration.scu_id.as_str());
         let standing = match (sale.status, &sale.proof, &link) {
             (Status::NotFiscal, ..) => Standing::NotFiscal,
             (Status::Rejected, ..) => Standing::Refused(slip),
-            (Status::Signed, Some(proof), Some(link)) => Standing::Signed(Signed {
-                proof,
-                scu_id: registration.map_or("", |registration| registration.scu_id.as_str()),
-                qr_url: link,
-            }),
+            (Status::Signed, Some(proof), Some(link)) => {
+                Standing::Signed(Signed { proof, scu_id, qr_url: link })
+            }
             _ => Standing::Waiting(slip),
         };
+        let original_no = original_number(printing).map(|number| format!("{scu_id}/{number}"));
+        let original_trader_ref = match (&printing.original, &sale.invoice.original) {
+            (Some(original), _) => Some(original.trader_ref.as_str()),
+            (None, Some(Named::TraderRef(own))) => Some(own.as_str()),
+            (None, Some(Named::InvoiceNo(_)) | None) => None,
+        };
+        // What its port puts before the register's own numbers.
+        let prefix = sale.invoice.trader_ref.as_str().strip_suffix(shown_as).unwrap_or_default();
         let receipt = Receipt {
             heading: &heading,
             invoice: &sale.invoice,
             trader_ref: shown_as,
             standing,
             copy,
-            original: None,
+            original: original_no.as_deref(),
+            original_trader_ref: original_trader_ref.map(|own| own.strip_prefix(prefix).unwrap_or(own)),
             simulated: self.simulated,
         };
         match order.format {
@@ -178,6 +188,17 @@ impl<L: Ledger + Registry> Printer<L> {
             PageFormat::Json => Page::Json(json(&receipt)),
             PageFormat::Text => Page::Text(text(&receipt, order.width)),
         }
+    }
+}
+
+/// The number that KRA's receipt of a credit note's sale carries; of one made elsewhere, that which the register gave.
+fn original_number(printing: &Printing) -> Option<u64> {
+    match (&printing.original, &printing.sale.invoice.original) {
+        (Some(original), _) if original.stands == OriginalStands::Accepted => {
+            original.receipt_no.or(original.invoice_no)
+        }
+        (None, Some(Named::InvoiceNo(number))) => Some(*number),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the long tasks let the rest of the gateway see of themselves, and how the drain is called.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub struct Progress {
     line: Notify,
     line_for_registering: Notify,
     lists: Notify,
+    rejoin: AtomicBool,
     closing: watch::Sender<bool>,
     turn: Mutex<Turn>,
     last_receipt: Mutex<Option<LastReceipt>>,
@@ -90,6 +92,8 @@ impl Default for Progress {
             lists: Notify::new(),
             turn: Mutex::new(Turn { began: Instant::now(), at_most: Duration::ZERO }),
             last_receipt: Mutex::default(),
+            // At a start too: the last run may have ended before it came to it.
+            rejoin: AtomicBool::new(true),
             webhooks: Mutex::default(),
             fast_registers: Mutex::default(),
             closing: watch::Sender::new(false),
@@ -106,6 +110,11 @@ impl Progress {
     /// A fresh sale would be sent at once.
     pub fn flows(&self) -> bool {
         self.sight.borrow().flows
+    }
+
+    /// Those that wait for another document.
+    pub(super) fn aside(&self) -> Vec<Seq> {
+        self.sight.borrow().aside.clone()
     }
 
     /// Resolves once a fresh sale would no longer be sent at once.
@@ -151,6 +160,16 @@ impl Progress {
     /// There is a new document.
     pub fn nudge(&self) {
         self.nudge.notify_one();
+    }
+
+    /// A sale came to stand otherwise, and credit notes that were parked with it may go on.
+    pub(super) fn notes_may_rejoin(&self) {
+        self.rejoin.store(true, Ordering::Release);
+    }
+
+    /// Whether that is so since it was asked last.
+    pub(super) fn may_notes_rejoin(&self) -> bool {
+        self.rejoin.swap(false, Ordering::AcqRel)
     }
 
     /// A person wants the next try now.

@@ -38,6 +38,12 @@ pub(super) fn tell_outcome((seq, sale): (Seq, Option<&Sale>), number: Option<u64
                 "KRA has a sale and its proof could not be had: `etims-gateway queue show {seq}` says what can be done"
             );
         }
+        (Status::Parked, _) if ruling.with_original => warn!(
+            seq,
+            %trd_invc_no,
+            kra,
+            "a credit note is set aside with its sale: `etims-gateway queue show {seq}` says what can be done"
+        ),
         (Status::Parked, _) => error!(
             seq,
             %trd_invc_no,

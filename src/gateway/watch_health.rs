@@ -199,6 +199,7 @@ fn refused_sale(refusal: &OpenRefusal) -> RefusedSale {
         temp_receipt_no: refusal.temporary_receipt_no.clone(),
         accepted_at: accepted.map(KraDateTime::rfc3339).unwrap_or_default(),
         tot_amt: refusal.total.to_string(),
+        credit_note: refusal.credit_note,
         result_cd: refusal.words.result_cd.clone(),
         field: refusal.words.field.clone(),
         kra_message: refusal.words.message.clone(),

@@ -247,6 +247,8 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             invoice_no: sale.invoice_no,
             proof: sale.proof.as_ref(),
             words: sale.words.as_ref(),
+            original: sale.named_original().map(|own| without_prefix(own, prefix)),
+            original_elsewhere: sale.original_elsewhere(),
             replaces: sale.invoice.replaces.as_ref().map(|old| without_prefix(old.as_str(), prefix)),
             replaced_by: sale.replaced_by().map(|new| without_prefix(new, prefix)),
             settled_as: sale.settled_as(),
@@ -359,7 +361,11 @@ pub(super) fn ledger_refusal(error: &LedgerError) -> Refusal {
             (Unavailable::StoreFailed, LATER)
         }
         LedgerError::Full => (Unavailable::QueueFull, LATER),
+        LedgerError::NotLeft(why) => {
+            return Refusal::Faults(vec![Fault::new("itemList", FaultCode::ExceedsOriginal, why)]);
+        }
         // It changed between two looks at it: asked again, the answer fits.
+        LedgerError::OriginalChanged => (Unavailable::StoreFailed, SOON),
         LedgerError::OtherDevice => (Unavailable::NotRegistered, SOON),
         LedgerError::Stopping => (Unavailable::Stopping, SOON),
         LedgerError::TooLarge => return Refusal::TooLarge { limit: 1 << 20 },

@@ -108,6 +108,8 @@ impl EventTold<'_> {
             invoice_no: sale.invoice_no,
             proof: sale.proof.as_ref(),
             words: sale.words.as_ref(),
+            original: sale.named_original().map(|own| without_prefix(own, self.prefix)),
+            original_elsewhere: sale.original_elsewhere(),
             replaces: sale.invoice.replaces.as_ref().map(|old| without_prefix(old.as_str(), self.prefix)),
             replaced_by: sale.replaced_by().map(|new| without_prefix(new, self.prefix)),
             settled_as: sale.settled_as(),

@@ -36,6 +36,10 @@ pub struct SaleFacts<'a> {
     pub proof: Option<&'a Proof>,
     /// KRA's last words about it, where it was refused or set aside.
     pub words: Option<&'a Words>,
+    /// The register's number of the sale that a credit note undoes.
+    pub original: Option<&'a str>,
+    /// KRA's number of it, where it was made elsewhere.
+    pub original_elsewhere: Option<u64>,
     /// The register's number of the refused sale that this one corrects.
     pub replaces: Option<&'a str>,
     /// The register's number of the sale that corrects this one.
@@ -108,6 +112,12 @@ pub struct SaleState {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    org_trd_invc_no: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    org_invc_no: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limits_unchecked: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     replaces: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced_by: Option<String>,
@@ -172,6 +182,10 @@ impl SaleState {
             kra_message: None,
             result_cd: None,
             field: None,
+            org_trd_invc_no: facts.original.map(str::to_owned),
+            org_invc_no: facts.original_elsewhere,
+            // What is left of that nobody has checked.
+            limits_unchecked: facts.original_elsewhere.map(|_| true),
             replaces: facts.replaces.map(str::to_owned),
             replaced_by: facts.replaced_by.map(str::to_owned),
             settled_as: facts.settled_as.map(Settlement::word),
@@ -187,6 +201,7 @@ impl SaleState {
             trader_ref: facts.trader_ref,
             temporary_receipt_no: &self.temp_receipt_no,
             running_number: facts.running_number,
+            credit_note: facts.label.is_credit(),
         };
         let closed =
             || closed(facts.settled_as, facts.replaced_by).filter(|_| facts.status == Status::Settled);

@@ -392,6 +392,7 @@ fn moved(why: &str) -> Ruling {
         proof: None,
         adopted: false,
         accepted: false,
+        with_original: false,
         words: Words { message: why.to_owned(), ..Words::default() },
     }
 }

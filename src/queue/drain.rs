@@ -71,6 +71,8 @@ pub struct Drain {
     busy_look_ups: u32,
     /// Documents that wait for something else to be there first, and until when.
     aside: BTreeMap<Seq, Moment>,
+    /// The credit notes among them, and their sales: something new about a sale is a reason to try its note again.
+    originals: BTreeMap<Seq, Seq>,
     /// Sales that KRA refused one after another.
     alike: Alike,
     /// BIND is on disk and nothing was sent under it since.
@@ -119,6 +121,7 @@ impl Drain {
             busy_sends: 0,
             busy_look_ups: 0,
             aside: BTreeMap::new(),
+            originals: BTreeMap::new(),
             alike: Alike::default(),
             unsent: None,
             spent: None,
@@ -202,6 +205,7 @@ impl Drain {
     /// Takes one event and says what to do next.
     pub fn step(&mut self, now: Moment, event: Event, view: &View, dice: Dice) -> Action {
         self.aside.retain(|_, until| now < *until);
+        self.originals.retain(|note, _| self.aside.contains_key(note));
         let doing = std::mem::replace(&mut self.doing, Doing::Nothing);
         match (event, doing) {
             (Event::Connected, Doing::Connecting(waiting)) if self.series == Series::Proven => {
@@ -268,6 +272,9 @@ impl Drain {
         if let Some(action) = self.settle_spent() {
             return action;
         }
+        if let Some(action) = self.park_with_original(view) {
+            return action;
+        }
         if let Line::Open { probe_at } = self.line {
             return self.at(now, probe_at, Doing::Probing, Action::Probe);
         }
@@ -332,6 +339,28 @@ impl Drain {
         }
     }
 
+    /// A credit note whose sale KRA does not get as things stand is set aside with it; KRA need not be there for that.
+    fn park_with_original(&mut self, view: &View) -> Option<Action> {
+        // Behind another one too: it is nobody's canary.
+        let notes = [view.stranded, view.head, view.after];
+        let unbound = notes.into_iter().flatten().filter(|note| note.bound.is_none());
+        let why_parked = |note: Waiting| Some((note, note.original?.1.why_parked()?));
+        let (note, why) = unbound.filter_map(why_parked).next()?;
+        let ruling = Ruling {
+            status: Status::Parked,
+            attempts: note.attempts,
+            unsure_sends: note.unsure_sends,
+            number: NumberFate::Kept,
+            proof: None,
+            adopted: false,
+            accepted: false,
+            with_original: true,
+            words: Words { message: why.to_owned(), ..Words::default() },
+        };
+        self.doing = Doing::Recording(None);
+        Some(Action::Record(note.document, Box::new(ruling), None))
+    }
+
     fn at(&mut self, now: Moment, due: Moment, doing: Doing, action: Action) -> Action {
         if now < due {
             return Action::WaitUntil(Some(due));
@@ -366,6 +395,15 @@ impl Drain {
 
     fn record_and_bind(&mut self, document: Seq, ruling: Ruling, next: Option<(Waiting, u64)>) -> Action {
         self.doing = Doing::Recording(next);
+        if ruling.status != Status::Pending {
+            self.originals.retain(|note, original| {
+                let waited = *original == document;
+                if waited {
+                    self.aside.remove(note);
+                }
+                !waited
+            });
+        }
         if ruling.status != Status::Pending || ruling.number != NumberFate::Kept {
             self.doubt = None;
             // Both ends of the series are looked at together.
@@ -387,6 +425,7 @@ fn interrupted(head: Waiting) -> Ruling {
         proof: None,
         adopted: false,
         accepted: false,
+        with_original: false,
         words: Words {
             message: "the gateway stopped while this was being sent".to_owned(),
             ..Words::default()

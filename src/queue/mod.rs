@@ -14,6 +14,8 @@
 //! the same trouble, and both keep their places. A person's commands (`command`) are judged between the machine's actions:
 //! `park`, `retry`, `settle`; a stopped series goes on after a walk through KRA's books (`adoption`).
 //!
+//! A credit note is never sent before its sale is in KRA's books (`original`); those behind it do not wait for it.
+//!
 //! What survives a power cut is in the log: acceptance, BIND before the first byte, outcomes. What is only here (the
 //! breaker, pauses, who stepped aside) is found out again after a start.
 
@@ -28,6 +30,7 @@ mod equality;
 mod found;
 mod line;
 mod list_pace;
+mod original;
 mod verdict;
 
 pub use backoff::{Dice, Moment};
@@ -38,4 +41,5 @@ pub use equality::{Equality, SentAs, compare};
 pub use found::{FoundInvoice, FoundLine};
 pub use line::Line;
 pub use list_pace::ListPace;
+pub use original::OriginalStands;
 pub use verdict::{Busy, LookedUp, Probed, Sent, Step, Unreachable, Verdict, Words};

@@ -9,7 +9,8 @@ use crate::fiscal::{Amount, ReceiptType, TaxType, group_in_fours};
 
 /// The receipt as a JSON object. Amounts are texts with two decimals; those of a credit note are negative, as on paper.
 pub fn json(receipt: &Receipt<'_>) -> Value {
-    let Receipt { heading, invoice, trader_ref, standing, copy, original, simulated } = *receipt;
+    let Receipt { heading, invoice, trader_ref, standing, copy, original, original_trader_ref, simulated } =
+        *receipt;
     let money = |amount: Amount| signed_amount(invoice, amount).to_string();
     let lines = invoice.lines.iter().map(|line| {
         json!({
@@ -67,6 +68,7 @@ pub fn json(receipt: &Receipt<'_>) -> Value {
     if let Value::Object(facts) = &mut facts {
         if invoice.receipt_type == ReceiptType::CreditNote {
             facts.insert("originalCuInvoiceNo".to_owned(), json!(original));
+            facts.insert("orgTrdInvcNo".to_owned(), json!(original_trader_ref));
         }
         add_standing(facts, standing);
     }

@@ -105,7 +105,10 @@ impl Page<'_> {
         }
         self.pair("BUYER:", customer.name.as_deref().unwrap_or_default());
         if self.receipt.invoice.receipt_type == ReceiptType::CreditNote {
-            self.pair("ORIGINAL CU INVOICE NO:", self.receipt.original.unwrap_or_default());
+            match (self.receipt.original, self.receipt.original_trader_ref) {
+                (Some(number), _) => self.pair("ORIGINAL CU INVOICE NO:", number),
+                (None, own) => self.pair("ORIGINAL RECEIPT NUMBER:", own.unwrap_or_default()),
+            }
             self.left("This credit note is approved only for the original sales receipt.");
         }
         if self.rows.len() > before {
@@ -183,14 +186,22 @@ impl Page<'_> {
 
     fn slip(&mut self, slip: &Slip<'_>) {
         let (date, time) = date_and_time(slip.accepted_at);
-        if matches!(self.receipt.standing, Standing::Refused(_)) {
-            self.left("KRA has refused this sale and has no invoice for it: this slip is not valid.");
-        } else {
-            self.left(
+        let credit_note = self.receipt.invoice.receipt_type == ReceiptType::CreditNote;
+        self.left(match (self.receipt.standing, credit_note) {
+            (Standing::Refused(_), true) => {
+                "KRA has refused this credit note and has nothing under it: this slip is not valid."
+            }
+            (Standing::Refused(_), false) => {
+                "KRA has refused this sale and has no invoice for it: this slip is not valid."
+            }
+            (_, true) => {
+                "KRA has not answered yet. This slip is no fiscal credit note: that follows when KRA has signed it."
+            }
+            (_, false) => {
                 "KRA has not answered yet. This slip is no fiscal receipt: the fiscal receipt follows when KRA has signed \
-                 the sale.",
-            );
-        }
+                 the sale."
+            }
+        });
         self.pair("PROVISIONAL NO:", slip.number);
         self.pair(&format!("Date: {date}"), &format!("Time: {time}"));
         self.left("Till Signature:");

@@ -36,8 +36,10 @@ pub struct Receipt<'a> {
     pub standing: Standing<'a>,
     /// A further print of what was printed before.
     pub copy: bool,
-    /// The CU invoice number of what a credit note undoes.
+    /// The CU invoice number of what a credit note undoes, once KRA has given it one.
     pub original: Option<&'a str>,
+    /// The register's number of what a credit note undoes.
+    pub original_trader_ref: Option<&'a str>,
     /// It was made on the simulator.
     pub simulated: bool,
 }

@@ -109,9 +109,20 @@ fn with_receipt<T>(sale: Draft, mut kind: &str, run: impl FnOnce(&Receipt<'_>) -
         "not fiscal" => Standing::NotFiscal,
         other => panic!("no such kind: {other}"),
     };
-    let original = Some("KRACU0100000001/7");
+    // KRA gives a number to what it has signed: a slip may come before that.
+    let original = matches!(standing, Standing::Signed(_)).then_some("KRACU0100000001/7");
+    let original_trader_ref = Some("T1-000100").filter(|_| invoice.original.is_some());
     let trader_ref = invoice.trader_ref.as_str();
-    run(&Receipt { heading: &heading, invoice: &invoice, trader_ref, standing, copy, original, simulated })
+    run(&Receipt {
+        heading: &heading,
+        invoice: &invoice,
+        trader_ref,
+        standing,
+        copy,
+        original,
+        original_trader_ref,
+        simulated,
+    })
 }
 
 fn credit_note() -> Draft {
@@ -150,6 +161,7 @@ fn readable(bytes: &[u8]) -> String {
 fn each_kind_as_it_is_printed() {
     let one = |tax_type| draft(vec![line("Thing", "2", "58", tax_type)]);
     let training = Draft { sales_type: some("T"), ..one("B") };
+    let training_note = Draft { sales_type: some("T"), ..credit_note() };
     let proforma = Draft { sales_type: some("P"), ..one("B") };
     for (name, sale, kind) in [
         ("sale-a", one("A"), "signed"),
@@ -161,6 +173,9 @@ fn each_kind_as_it_is_printed() {
         ("sale-mixed-copy", mixed(), "copy of signed"),
         ("credit-note", credit_note(), "signed"),
         ("credit-note-copy", credit_note(), "copy of signed"),
+        ("credit-note-provisional", credit_note(), "waiting"),
+        ("credit-note-refused", credit_note(), "refused"),
+        ("credit-note-training", training_note, "not fiscal"),
         ("provisional", mixed(), "waiting"),
         ("refused", one("B"), "refused"),
         ("training", training, "not fiscal"),

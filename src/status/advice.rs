@@ -11,12 +11,23 @@ pub struct About<'a> {
     pub temporary_receipt_no: &'a str,
     /// Its running number.
     pub running_number: Seq,
+    /// It is a credit note.
+    pub credit_note: bool,
 }
 
 /// What a shop has to know and do about a sale that stands like this; `None` where nothing is left to be done by hand.
 pub fn advice(status: Status, about: About<'_>) -> Option<String> {
-    let About { trader_ref, temporary_receipt_no: slip, running_number } = about;
+    let About { trader_ref, temporary_receipt_no: slip, running_number, credit_note } = about;
     match status {
+        Status::Rejected if credit_note => Some(format!(
+            "KRA has not taken this credit note: the slip {slip} is not valid, and the sale stands as it was. Post the corrected \
+             credit note under a new trdInvcNo with \"replaces\":\"{trader_ref}\"."
+        )),
+        Status::Parked if credit_note => Some(format!(
+            "This credit note is set aside and not sent to KRA: the slip {slip} is not a fiscal credit note yet. Do not post it \
+             again under another number. Where its sale is set aside or refused, it goes on with that; a technician decides what \
+             becomes of it: etims-gateway queue show {running_number}"
+        )),
         Status::Rejected => Some(format!(
             "KRA has no invoice for this sale: the slip {slip} is not valid, and the tax is due all the same. Post the corrected \
              sale under a new trdInvcNo with \"replaces\":\"{trader_ref}\". Post no credit note: there is no invoice to credit."
@@ -101,7 +112,12 @@ mod tests {
 
     #[test]
     fn a_refused_sale_is_told_what_section_8_of_the_delivery_rules_lists() {
-        let about = About { trader_ref: "A-17", temporary_receipt_no: "P-9-ABCD", running_number: 9 };
+        let about = About {
+            trader_ref: "A-17",
+            temporary_receipt_no: "P-9-ABCD",
+            running_number: 9,
+            credit_note: false,
+        };
         let text = advice(Status::Rejected, about).unwrap();
         for part in [
             "KRA has no invoice for this sale",
@@ -112,6 +128,13 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        let note = About { credit_note: true, ..about };
+        let text = advice(Status::Rejected, note).unwrap();
+        for part in ["the slip P-9-ABCD is not valid", "the sale stands", "with \"replaces\":\"A-17\""] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert!(!text.contains("the tax is due"), "{text}");
+        assert!(advice(Status::Parked, note).unwrap().contains("This credit note is set aside"));
         for (status, command) in [(Status::Parked, true), (Status::AcceptedNoProof, true)] {
             let text = advice(status, about).unwrap();
             assert_eq!(text.contains("etims-gateway queue show 9"), command, "{text}");

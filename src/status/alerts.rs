@@ -381,6 +381,7 @@ mod tests {
             temp_receipt_no: format!("P-{n}-ABCD"),
             accepted_at: "2026-01-15T10:15:33+03:00".to_owned(),
             tot_amt: "116.00".to_owned(),
+            credit_note: false,
             result_cd: Some("910".to_owned()),
             field: Some("itemClsCd".to_owned()),
             kra_message: "Invalid itemClsCd".to_owned(),

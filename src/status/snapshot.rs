@@ -168,8 +168,11 @@ pub struct RefusedSale {
     pub temp_receipt_no: String,
     /// When it was accepted, RFC 3339.
     pub accepted_at: String,
-    /// What the customer paid.
+    /// What the customer paid, or got back.
     pub tot_amt: String,
+    /// It is a credit note.
+    #[serde(default)]
+    pub credit_note: bool,
     /// KRA's code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result_cd: Option<String>,

@@ -51,6 +51,9 @@ struct OutcomeBody {
     /// KRA called it accepted, without its proof.
     #[serde(default, skip_serializing_if = "is_false")]
     accepted: bool,
+    /// A credit note is set aside with its sale.
+    #[serde(default, skip_serializing_if = "is_false")]
+    with_original: bool,
     #[serde(default, skip_serializing_if = "WordsBody::is_empty")]
     words: WordsBody,
     /// A person said so, not KRA; the words are KRA's last ones all the same.
@@ -309,6 +312,7 @@ pub(super) fn write_outcome(ruling: &Ruling, acted: Option<&Acted>) -> Vec<u8> {
         }),
         adopted: ruling.adopted,
         accepted: ruling.accepted,
+        with_original: ruling.with_original,
         words: WordsBody::of(&ruling.words),
         acted: acted.map(ActedBody::of),
     })
@@ -322,6 +326,8 @@ pub(super) struct OutcomeRead {
     pub(super) acted: Option<Acted>,
     /// KRA called it accepted, without its proof.
     pub(super) accepted: bool,
+    /// A credit note was set aside with its sale.
+    pub(super) with_original: bool,
 }
 
 pub(super) fn read_outcome(bytes: &[u8]) -> Result<OutcomeRead, UnreadableBody> {
@@ -341,6 +347,7 @@ pub(super) fn read_outcome(bytes: &[u8]) -> Result<OutcomeRead, UnreadableBody> 
         words: body.words.words(),
         acted: body.acted.map(ActedBody::acted),
         accepted: body.accepted,
+        with_original: body.with_original,
     })
 }
 

@@ -150,6 +150,8 @@ impl Reader {
             clock_doubtful: !record.stamp.synchronised,
             time_can_be_mended: false,
             content: *content,
+            credits: now.as_ref().and_then(|entry| entry.credits),
+            waits_for_sale: false,
             invoice: read_sale(&record.body).map_err(|error| body_failed(document, &error))?,
             status,
             invoice_no: moved.used.or_else(|| now?.bound.map(|bound| bound.number)),

@@ -208,8 +208,10 @@ pub(crate) struct Tally {
     pub(crate) bound: BTreeSet<Seq>,
     /// The parked ones, in order of acceptance.
     pub(crate) parked: BTreeSet<Seq>,
-    /// The unfinished credit notes, and their originals.
+    /// The unfinished credit notes, and their sales.
     pub(crate) credits: BTreeMap<Seq, Seq>,
+    /// The same by their sales.
+    notes: BTreeSet<(Seq, Seq)>,
     /// How many records of unfinished documents are in which segment.
     segments: BTreeMap<u32, u64>,
     /// The same of what stands on the shelf.
@@ -228,6 +230,29 @@ impl Tally {
             self.count(&change.after.row());
         }
         self.shelf.apply(&changes.shelf);
+    }
+
+    /// Whether it is a credit note whose sale KRA has not decided about.
+    pub(crate) fn waits_for_sale(&self, document: Seq) -> bool {
+        let sale = self.credits.get(&document).filter(|_| self.pending.contains(&document));
+        sale.is_some_and(|sale| self.pending.contains(sale))
+    }
+
+    /// A pending credit note whose sale is set aside or refused.
+    pub(crate) fn stranded(&self) -> Option<Seq> {
+        let sales = self.parked.iter().chain(&self.rejected);
+        let notes = sales.flat_map(|sale| self.notes.range((*sale, 0)..=(*sale, Seq::MAX)));
+        notes.map(|(_, note)| *note).find(|note| self.pending.contains(note) && !self.bound.contains(note))
+    }
+
+    /// The first parked credit notes after `after`, in order of acceptance, whose sale is not itself set aside or refused.
+    pub(crate) fn parked_notes(&self, after: Option<Seq>, limit: usize) -> Vec<Seq> {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        let may_go = |note: &&Seq| {
+            let sale = self.credits.get(*note);
+            sale.is_some_and(|sale| !self.parked.contains(sale) && !self.rejected.contains(sale))
+        };
+        self.parked.range(from..).filter(may_go).take(limit).copied().collect()
     }
 
     /// One more unfinished document; a finished one changes nothing.
@@ -258,6 +283,7 @@ impl Tally {
         }
         if let Some(original) = entry.credits {
             self.credits.insert(entry.seq, original);
+            self.notes.insert((original, entry.seq));
         }
         for segment in entry.segments() {
             *self.segments.entry(segment).or_default() += 1;
@@ -277,7 +303,9 @@ impl Tally {
         self.bound.remove(&entry.seq);
         self.parked.remove(&entry.seq);
         self.without_proof.remove(&entry.seq);
-        self.credits.remove(&entry.seq);
+        if let Some(original) = self.credits.remove(&entry.seq) {
+            self.notes.remove(&(original, entry.seq));
+        }
         self.needed = self.needed.saturating_sub(needed_by(u64::from(entry.at.length)));
         for segment in entry.segments() {
             if let Some(count) = self.segments.get_mut(&segment) {

@@ -22,10 +22,10 @@ use super::{
     Binding, CommitError, Committed, Condition, Effect, Kind, LastAccepted, NewRecord, RoomLevel, Signer,
     Stamp, Store,
 };
-use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, SalesType};
+use crate::fiscal::{CmcKey, DeviceIdentity, Invoice, Original as Named, SalesType};
 use crate::gateway::ports::{
-    Acceptance, Acted, Bound, Counts, Device, DiskFacts, DiskLevel, KeptAnswer, Ledger, LedgerError,
-    OpenRefusal, Place, Printing, Sale, StoreFacts, StoreHealth, StoreTiming,
+    Acceptance, Acted, Bound, Counts, Credit, Creditable, Device, DiskFacts, DiskLevel, KeptAnswer, Ledger,
+    LedgerError, OpenRefusal, Original, Place, Printing, Sale, StoreFacts, StoreHealth, StoreTiming,
 };
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{NumberFate, Ruling, Subject, View};
@@ -102,6 +102,7 @@ pub enum LedgerOpenError {
 
 pub(super) fn commit_failed(error: CommitError) -> LedgerError {
     match error {
+        CommitError::CreditChanged { .. } => LedgerError::OriginalChanged,
         CommitError::DiskFull | CommitError::DiskLow { .. } => LedgerError::DiskLow,
         CommitError::QueueFull { .. } => LedgerError::Full,
         CommitError::Stopping => LedgerError::Stopping,
@@ -252,6 +253,7 @@ impl Ledger for JournalLedger {
         invoice: Invoice,
         content: [u8; 32],
         origin: &str,
+        credit: Option<&Credit>,
     ) -> Result<Acceptance, LedgerError> {
         let _same = self.identity.read().await;
         if self.registered().device.identity() != Some(&invoice.device) {
@@ -259,7 +261,8 @@ impl Ledger for JournalLedger {
         }
         let stamp = (self.stamp)();
         let queued = invoice.sales_type == SalesType::Normal;
-        let effect = Effect::Document { key: invoice.trader_ref.to_string(), content, queued, credits: None };
+        let credits = credit.map(|credit| credit.original);
+        let effect = Effect::Document { key: invoice.trader_ref.to_string(), content, queued, credits };
         let body = write_sale(&invoice);
         // Signed here, in the worker: the committer only numbers and chains.
         let signature =
@@ -273,6 +276,7 @@ impl Ledger for JournalLedger {
             signature: Some(signature),
         };
         let mut records = vec![record];
+        records.extend(credit.map(|credit| self.credit_record(credit, &invoice.trader_ref, true)));
         let mut conditions = Vec::new();
         if let Some(old) = &invoice.replaces {
             let (outcome, condition) = self.replacement(old, &invoice.trader_ref).await?;
@@ -280,6 +284,9 @@ impl Ledger for JournalLedger {
             conditions.push(condition);
         }
         let committed = match self.store.commit_if(records, conditions).await {
+            Err(CommitError::NoSuchDocument { document, .. }) if Some(document) == credits => {
+                return Err(LedgerError::OriginalChanged);
+            }
             Err(CommitError::Changed { .. } | CommitError::NoSuchDocument { .. }) => {
                 // A technician, or another correction, was quicker.
                 let old = match &invoice.replaces {
@@ -304,6 +311,8 @@ impl Ledger for JournalLedger {
                     time_can_be_mended: !stamp.synchronised,
                     content,
                     invoice,
+                    credits,
+                    waits_for_sale: self.store.waits_for_sale(seq),
                     status: if queued { Status::Pending } else { Status::NotFiscal },
                     invoice_no: None,
                     attempts: 0,
@@ -324,6 +333,19 @@ impl Ledger for JournalLedger {
     async fn find(&self, trader_ref: &str) -> Result<Option<Sale>, LedgerError> {
         let trader_ref = trader_ref.to_owned();
         self.reading(move |reader| reader.find(&trader_ref)).await
+    }
+
+    async fn creditable(&self, named: &Named) -> Result<Option<Creditable>, LedgerError> {
+        let named = named.clone();
+        self.reading(move |reader| reader.creditable(&named)).await
+    }
+
+    async fn original(&self, sale: Seq) -> Result<Option<Original>, LedgerError> {
+        self.reading(move |reader| reader.original(sale)).await
+    }
+
+    async fn rejoin_notes(&self) -> Result<u64, LedgerError> {
+        JournalLedger::rejoin_notes(self).await
     }
 
     async fn last_from(&self, origin: &str) -> Result<Option<Sale>, LedgerError> {
@@ -395,17 +417,31 @@ impl Ledger for JournalLedger {
         ruling: &Ruling,
         next: Option<(Seq, Bound)>,
     ) -> Result<(), LedgerError> {
-        let mut records = vec![self.outcome_record(document, ruling, None)];
-        if let Some((next, bound)) = &next {
-            records.push(self.bind_record(*next, bound));
-        }
         if ruling.status == Status::Rejected
             && let Err(error) = self.note_refusal(document, &ruling.words).await
         {
             // It is recorded all the same; the next start counts it.
             tracing::warn!(seq = document, %error, "a refused sale cannot be read back");
         }
-        self.commit_in_time(records).await.map(|_| ())
+        loop {
+            let mut records = vec![self.outcome_record(document, ruling, None)];
+            match self.credit_change(document, Status::Pending, ruling, None).await {
+                Ok(change) => records.extend(change),
+                Err(LedgerError::Stopping) => return Err(LedgerError::Stopping),
+                // What KRA said is written down all the same: less is left of the sale than there is, and that is told.
+                Err(error) => {
+                    warn!(seq = document, %error, "what a refused credit note took cannot be given back to its sale");
+                }
+            }
+            if let Some((next, bound)) = &next {
+                records.push(self.bind_record(*next, bound));
+            }
+            match self.commit_in_time(records).await {
+                // Another note on the same sale came just now.
+                Err(LedgerError::OriginalChanged) => {}
+                other => return other,
+            }
+        }
     }
 
     async fn sure_times_around(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {
@@ -453,15 +489,22 @@ impl Ledger for JournalLedger {
         about: Option<(Seq, Seen)>,
         rulings: &[(Seq, Seen, Ruling)],
     ) -> Result<bool, LedgerError> {
-        let admin = self.record_of(Kind::Admin, Effect::None, admin_body::write_act(acted, about));
-        let outcomes =
-            rulings.iter().map(|(document, _, ruling)| self.outcome_record(*document, ruling, Some(acted)));
-        let records = std::iter::once(admin).chain(outcomes).collect();
         let expected = about.into_iter().chain(rulings.iter().map(|(document, seen, _)| (*document, *seen)));
         // All else about a document the drain alone changes, and it is the drain that asks.
-        let conditions =
+        let conditions: Vec<Condition> =
             expected.map(|(document, seen)| Condition { document, status: seen.status }).collect();
-        self.commit_conditionally(records, conditions).await
+        loop {
+            let mut records =
+                vec![self.record_of(Kind::Admin, Effect::None, admin_body::write_act(acted, about))];
+            for (document, seen, ruling) in rulings {
+                records.push(self.outcome_record(*document, ruling, Some(acted)));
+                records.extend(self.credit_change(*document, seen.status, ruling, Some(acted)).await?);
+            }
+            match self.commit_conditionally(records, conditions.clone()).await {
+                Err(LedgerError::OriginalChanged) => {}
+                other => return other,
+            }
+        }
     }
 
     async fn number_signed(&self, signature: &str) -> Result<Option<u64>, LedgerError> {
@@ -512,8 +555,8 @@ impl Ledger for JournalLedger {
         self.store.finished().register(document)
     }
 
-    fn place(&self, document: Seq) -> Place {
-        match self.store.place(document) {
+    fn place(&self, document: Seq, aside: &[Seq]) -> Place {
+        match self.store.place(document, aside) {
             None => Place::Gone,
             Some(true) => Place::First,
             Some(false) => Place::Behind,

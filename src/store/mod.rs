@@ -71,6 +71,7 @@ mod codec;
 mod committer;
 mod compaction;
 mod configuration;
+mod crediting;
 mod device_acts;
 mod disk;
 #[cfg(test)]

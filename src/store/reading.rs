@@ -50,6 +50,8 @@ impl Reader {
             time_can_be_mended: !entry.accepted.synchronised && entry.accepted.same_boot(&self.now),
             content: entry.content,
             invoice,
+            credits: entry.credits,
+            waits_for_sale: self.store.waits_for_sale(entry.seq),
             status: entry.status,
             invoice_no: entry.bound.map(|bound| bound.number),
             attempts: entry.attempts,
@@ -75,6 +77,10 @@ impl Reader {
         Ok(Some(Printing {
             sale: self.sale(&entry)?,
             trader: bound.transpose()?.map(|bound| bound.trader),
+            original: match entry.credits {
+                Some(original) => self.original(original)?,
+                None => None,
+            },
             printed: printed.transpose()?,
         }))
     }
@@ -91,12 +97,13 @@ impl Reader {
             temporary_receipt_no: temporary_receipt_no(sale.seq, &sale.hash),
             accepted_ms: sale.accepted_ms,
             total: sale.invoice.total,
+            credit_note: sale.is_credit_note(),
             words: sale.words_without_customer().unwrap_or_default(),
             trader_ref: sale.invoice.trader_ref,
         })
     }
 
-    fn outcome(&self, entry: &Entry) -> Result<Option<OutcomeRead>, LedgerError> {
+    pub(super) fn outcome(&self, entry: &Entry) -> Result<Option<OutcomeRead>, LedgerError> {
         let Some(at) = entry.outcome else { return Ok(None) };
         let record = self.record(at)?;
         bodies::read_outcome(&record.body).map(Some).map_err(|error| body_failed(record.seq, &error))
@@ -113,7 +120,8 @@ impl Reader {
             attempts: entry.attempts,
             unsure_sends: entry.unsure_sends,
         };
-        Ok(Some(Subject { standing, words }))
+        let original = entry.credits.map(|original| self.stands(original)).transpose()?;
+        Ok(Some(Subject { standing, words, original }))
     }
 
     pub(super) fn sure_times_around(&self, document: Seq) -> Result<(Option<i64>, Option<i64>), LedgerError> {
@@ -238,7 +246,7 @@ impl Reader {
     }
 
     /// What is first found among the newest records, so many at most, the newest first.
-    fn look_back<T>(
+    pub(super) fn look_back<T>(
         &self,
         most: usize,
         wanted: impl Fn(&Record) -> Option<T>,
@@ -345,7 +353,16 @@ impl Reader {
             Some(head) => first_ready(Some(head.seq))?,
             None => None,
         };
-        let mut waiting_head = head.as_ref().map(waiting);
+        let waiting = |entry: &Entry| -> Result<Waiting, LedgerError> {
+            let original = entry.credits.map(|original| Ok((original, self.stands(original)?)));
+            Ok(Waiting { original: original.transpose()?, ..waiting(entry) })
+        };
+        let stranded = match self.store.stranded_note() {
+            // One that was decided about between the two looks is no longer there.
+            Some(note) => self.store.entry(note).map_err(|error| read_failed(&error))?,
+            None => None,
+        };
+        let mut waiting_head = head.as_ref().map(waiting).transpose()?;
         if let (Some(waiting), Some(head)) = (&mut waiting_head, &head)
             && waiting.answered
         {
@@ -353,7 +370,8 @@ impl Reader {
         }
         Ok(View {
             head: waiting_head,
-            after: after.as_ref().map(waiting),
+            after: after.as_ref().map(waiting).transpose()?,
+            stranded: stranded.as_ref().map(waiting).transpose()?,
             next_number: series.next,
             last: series.last.map(|last| (last.number, last.sign)),
         })
@@ -373,6 +391,7 @@ fn waiting(entry: &Entry) -> Waiting {
         answered,
         accepted: false,
         attempts: entry.attempts,
+        original: None,
     }
 }
 

@@ -28,6 +28,7 @@ impl JournalLedger {
             proof: None,
             adopted: false,
             accepted: false,
+            with_original: false,
             words: sale.words.unwrap_or_default(),
         };
         let outcome = self.outcome_record(sale.seq, &ruling, Some(&Acted::replaced_by(new)));

@@ -228,14 +228,23 @@ impl Shared {
         }
     }
 
-    /// The first pending document that is not passed over; those that are, are passed over in memory.
+    /// The first pending document that is not passed over and is no credit note whose sale is pending; those that are, are
+    /// passed over in memory.
     pub(crate) fn first_pending_but(
         &self,
         passed_over: impl Fn(Seq) -> bool,
     ) -> Result<Option<Entry>, ReadError> {
         let mut from = 0;
         loop {
-            let next = self.public().tally.pending.range(from..).copied().find(|seq| !passed_over(*seq));
+            let next = {
+                let public = self.public();
+                let tally = &public.tally;
+                tally
+                    .pending
+                    .range(from..)
+                    .copied()
+                    .find(|seq| !passed_over(*seq) && !tally.waits_for_sale(*seq))
+            };
             let Some(seq) = next else { return Ok(None) };
             match self.entry(seq)? {
                 Some(entry) => return Ok(Some(entry)),
@@ -265,11 +274,28 @@ impl Shared {
         self.public().tally.without_proof.iter().take(limit).copied().collect()
     }
 
-    /// Whether this document is pending, and whether it is the first of them.
-    pub(crate) fn place(&self, document: Seq) -> Option<bool> {
+    /// The first parked credit notes after `after`, in order of acceptance, whose sale is not itself set aside or refused.
+    pub(crate) fn parked_notes(&self, after: Option<Seq>, limit: usize) -> Vec<Seq> {
+        self.public().tally.parked_notes(after, limit)
+    }
+
+    /// A pending credit note whose sale is set aside or refused.
+    pub(crate) fn stranded_note(&self) -> Option<Seq> {
+        self.public().tally.stranded()
+    }
+
+    /// Whether it is a credit note whose sale KRA has not decided about.
+    pub(crate) fn waits_for_sale(&self, document: Seq) -> bool {
+        self.public().tally.waits_for_sale(document)
+    }
+
+    /// Whether this document is pending, and whether it is the first of them that does not wait for another.
+    pub(crate) fn place(&self, document: Seq, aside: &[Seq]) -> Option<bool> {
         let public = self.public();
         let pending = &public.tally.pending;
-        pending.contains(&document).then(|| pending.first() == Some(&document))
+        let goes = |seq: &&Seq| !aside.contains(*seq) && !public.tally.waits_for_sale(**seq);
+        let first = || pending.iter().find(goes) == Some(&document);
+        pending.contains(&document).then(first)
     }
 
     /// How many pending documents were accepted before this one.
@@ -280,7 +306,9 @@ impl Shared {
     /// When the oldest pending document that is none of these was accepted.
     pub(crate) fn oldest_beside(&self, aside: &[Seq]) -> Option<Stamp> {
         let public = self.public();
-        let first = public.tally.pending.iter().find(|seq| !aside.contains(seq)).copied()?;
+        let tally = &public.tally;
+        let counts = |seq: &&Seq| !aside.contains(*seq) && !tally.waits_for_sale(**seq);
+        let first = tally.pending.iter().find(counts).copied()?;
         if let Some((_, stamp)) = public.oldest.filter(|(seq, _)| *seq == first) {
             return Some(stamp);
         }

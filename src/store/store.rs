@@ -150,7 +150,7 @@ impl Store {
         self.shared().page(after, limit)
     }
 
-    /// The first pending document that is not passed over, in order of acceptance; those that are cost a look in memory each.
+    /// The first pending document that is not passed over and waits for no sale of its own, in order of acceptance; those that are cost a look in memory each.
     /// Blocks.
     pub fn first_pending_but(&self, passed_over: impl Fn(Seq) -> bool) -> Result<Option<Entry>, ReadError> {
         self.shared().first_pending_but(passed_over)
@@ -248,14 +248,30 @@ impl Store {
         self.shared().parked(limit)
     }
 
+    /// The first parked credit notes after `after`, in order of acceptance, whose sale is not itself set aside or refused.
+    pub fn parked_notes(&self, after: Option<Seq>, limit: usize) -> Vec<Seq> {
+        self.shared().parked_notes(after, limit)
+    }
+
+    /// A pending credit note whose sale is set aside or refused. From memory.
+    pub fn stranded_note(&self) -> Option<Seq> {
+        self.shared().stranded_note()
+    }
+
+    /// Whether it is a pending credit note whose sale is pending too. From memory.
+    pub fn waits_for_sale(&self, document: Seq) -> bool {
+        self.shared().waits_for_sale(document)
+    }
+
     /// The first documents in KRA's books whose proof is not here, in order of acceptance.
     pub fn without_proof(&self, limit: usize) -> Vec<Seq> {
         self.shared().without_proof(limit)
     }
 
-    /// Whether this document is pending (`Some`), and the first of the pending ones (`true`).
-    pub fn place(&self, document: Seq) -> Option<bool> {
-        self.shared().place(document)
+    /// Whether this document is pending (`Some`), and the first of those that are not `aside` and do not wait for a sale of
+    /// their own (`true`).
+    pub fn place(&self, document: Seq, aside: &[Seq]) -> Option<bool> {
+        self.shared().place(document, aside)
     }
 
     /// How many pending documents were accepted before this one. Counts them one by one.

@@ -19,6 +19,7 @@ mod clock;
 mod codes;
 mod commands;
 mod config;
+mod credit_notes;
 mod damage;
 mod demo;
 mod device;

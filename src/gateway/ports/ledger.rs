@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::{Acted, Bound, Printing, Sale};
-use crate::fiscal::{Amount, Invoice, TraderRef};
+use super::{Acted, Bound, Credit, Creditable, Original, Printing, Sale};
+use crate::fiscal::{Amount, Invoice, Original as Named, TraderRef};
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{Ruling, Subject, View};
 use crate::queue::{Seen, Seq, Status, Words};
@@ -12,15 +12,17 @@ use crate::queue::{Seen, Seq, Status, Words};
 /// The signed log of sales and what became of them. Every promise is kept on disk before it is given.
 pub trait Ledger: Send + Sync + 'static {
     /// Signs the sale and commits it; returns after the sync. A known `trdInvcNo` brings the sale that has it, and
-    /// nothing is written; of two at once, the second waits for the first.
+    /// nothing is written; of two at once, the second waits for the first. `credit`: what a credit note takes of its sale,
+    /// in the same commit.
     ///
     /// # Errors
-    /// Nothing was accepted.
+    /// Nothing was accepted. [`LedgerError::OriginalChanged`]: another note was quicker, or the sale came to stand otherwise.
     fn accept(
         &self,
         invoice: Invoice,
         content: [u8; 32],
         origin: &str,
+        credit: Option<&Credit>,
     ) -> impl Future<Output = Result<Acceptance, LedgerError>> + Send;
 
     /// The sale with this `trdInvcNo`, finished or not.
@@ -28,6 +30,28 @@ pub trait Ledger: Send + Sync + 'static {
     /// # Errors
     /// The store cannot be read.
     fn find(&self, trader_ref: &str) -> impl Future<Output = Result<Option<Sale>, LedgerError>> + Send;
+
+    /// The sale that a credit note names, with what is left of it; `None`: it is not in these books.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn creditable(
+        &self,
+        named: &Named,
+    ) -> impl Future<Output = Result<Option<Creditable>, LedgerError>> + Send;
+
+    /// The sale that an accepted credit note undoes, by its running number; `None`: it is no longer kept.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn original(&self, sale: Seq) -> impl Future<Output = Result<Option<Original>, LedgerError>> + Send;
+
+    /// Lets those credit notes go on that were parked with their sale, where that is on its way again, in KRA's books, or
+    /// replaced. How many.
+    ///
+    /// # Errors
+    /// The store failed; those before are on their way.
+    fn rejoin_notes(&self) -> impl Future<Output = Result<u64, LedgerError>> + Send;
 
     /// The newest sale that came by this port or socket; an old one may no longer be looked for.
     ///
@@ -56,8 +80,8 @@ pub trait Ledger: Send + Sync + 'static {
         limit: usize,
     ) -> impl Future<Output = Result<Vec<Sale>, LedgerError>> + Send;
 
-    /// Where a document stands in the line. From memory.
-    fn place(&self, document: Seq) -> Place;
+    /// Where a document stands in the line, those `aside` and credit notes that wait for their sale not counted. From memory.
+    fn place(&self, document: Seq, aside: &[Seq]) -> Place;
 
     /// How many pending sales were accepted before this one.
     ///
@@ -274,8 +298,10 @@ pub struct OpenRefusal {
     pub temporary_receipt_no: String,
     /// Wall clock at acceptance, milliseconds since 1970.
     pub accepted_ms: i64,
-    /// What the customer paid.
+    /// What the customer paid, or got back.
     pub total: Amount,
+    /// It is a credit note.
+    pub credit_note: bool,
     /// KRA's words, without the customer's values.
     pub words: Words,
 }
@@ -286,6 +312,12 @@ pub enum LedgerError {
     /// The sale that this one replaces is not one that KRA refused, for this reason.
     #[error("the sale cannot be replaced: it {0}")]
     CannotReplace(&'static str),
+    /// Too little of the sale is left for this credit note, as these words say.
+    #[error("{0}")]
+    NotLeft(String),
+    /// The sale that a credit note undoes has changed since it was looked at: look again.
+    #[error("the sale that is credited has changed meanwhile")]
+    OriginalChanged,
     /// The disk is nearly full.
     #[error("the disk is nearly full")]
     DiskLow,

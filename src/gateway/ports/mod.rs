@@ -3,6 +3,7 @@
 mod api_log;
 mod authority;
 mod clock;
+mod credit;
 mod events;
 mod exports;
 mod ledger;
@@ -17,6 +18,7 @@ mod story;
 pub use api_log::{ApiLog, LogPage};
 pub use authority::{About, Authority, Initialised};
 pub use clock::{Behind, Clock, ClockLog, ClockStep, Reading};
+pub use credit::{Credit, Creditable, Original};
 pub use events::{AlertLog, DeviceNews, Event, EventLog, EventPage, Happened};
 pub use exports::Exports;
 pub use ledger::{Acceptance, Counts, Ledger, LedgerError, OpenRefusal, Place};

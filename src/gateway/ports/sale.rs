@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::fiscal::{Invoice, Proof, Tin, TraderRef};
+use crate::fiscal::{Invoice, Original as Named, Proof, ReceiptType, Tin, TraderRef};
 use crate::queue::{Seen, SentAs, Seq, Settlement, Status, Words};
 use crate::wire::sale::TraderTexts;
 use crate::wire::{FrozenRequest, redact};
@@ -30,6 +30,10 @@ pub struct Sale {
     pub content: [u8; 32],
     /// The sale.
     pub invoice: Invoice,
+    /// The sale that a credit note undoes, where that is in these books.
+    pub credits: Option<Seq>,
+    /// It is a credit note, and its sale waits for KRA.
+    pub waits_for_sale: bool,
     /// Where it stands.
     pub status: Status,
     /// The number it is, or was last, bound to.
@@ -65,6 +69,11 @@ impl Acted {
     pub fn replaced_by(sale: &TraderRef) -> Self {
         Self { act: REPLACED.to_owned(), reason: None, who: sale.to_string() }
     }
+
+    /// As what it closed a document, if it did.
+    pub fn settlement(&self) -> Option<Settlement> {
+        Settlement::from_word(self.act.strip_prefix("settle-")?)
+    }
 }
 
 impl Sale {
@@ -73,10 +82,25 @@ impl Sale {
         self.acted.as_ref().filter(|acted| acted.act == REPLACED).map(|acted| acted.who.as_str())
     }
 
+    /// The register's number of the sale that a credit note undoes, as the note was posted.
+    pub fn named_original(&self) -> Option<&str> {
+        match &self.invoice.original {
+            Some(Named::TraderRef(own)) => Some(own.as_str()),
+            Some(Named::InvoiceNo(_)) | None => None,
+        }
+    }
+
+    /// KRA's number of an invoice that was made elsewhere, which a credit note undoes: what is left of that is not known.
+    pub fn original_elsewhere(&self) -> Option<u64> {
+        match self.invoice.original {
+            Some(Named::InvoiceNo(number)) => Some(number),
+            Some(Named::TraderRef(_)) | None => None,
+        }
+    }
+
     /// As what a person closed it.
     pub fn settled_as(&self) -> Option<Settlement> {
-        let acted = self.acted.as_ref().filter(|_| self.status == Status::Settled)?;
-        Settlement::from_word(acted.act.strip_prefix("settle-")?)
+        self.acted.as_ref().filter(|_| self.status == Status::Settled)?.settlement()
     }
 
     /// KRA's last words about it with nothing in them of its customer, as journal and alerts may show them.
@@ -103,6 +127,11 @@ impl Sale {
         }
     }
 
+    /// It is no sale.
+    pub fn is_credit_note(&self) -> bool {
+        self.invoice.receipt_type == ReceiptType::CreditNote
+    }
+
     /// It may be in KRA's books, and nobody knows yet.
     pub fn in_doubt(&self) -> bool {
         self.status == Status::Pending && self.unsure_sends > 0
@@ -127,6 +156,8 @@ pub struct Printing {
     pub sale: Sale,
     /// What is said of the trader, where it was frozen with a number.
     pub trader: Option<TraderTexts>,
+    /// The sale that a credit note undoes, where that is in these books.
+    pub original: Option<super::Original>,
     /// The print of the original, if it was printed.
     pub printed: Option<PrintedOriginal>,
 }

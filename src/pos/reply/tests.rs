@@ -57,6 +57,8 @@ fn state(status: Status) -> SaleState {
         invoice_no: Some(42),
         proof: Some(&proof),
         words: Some(&words),
+        original: None,
+        original_elsewhere: None,
         replaces: None,
         replaced_by: None,
         settled_as: None,

@@ -131,7 +131,7 @@ impl Drain {
     fn is_bound_unseen(&self, next: &Waiting) -> bool {
         let untried = next.bound.is_none() && next.attempts == 0;
         let sure = !(self.no_look_up() && next.is_of_unknown_number());
-        untried && sure && self.series == Series::Proven
+        untried && sure && next.may_go() && self.series == Series::Proven
     }
 
     fn not_sent(
@@ -288,6 +288,9 @@ impl Drain {
             Afterwards::StepAside(_) => {
                 let pause = self.own_pause(attempts, dice) + self.policy.backoff_initial;
                 self.aside.insert(document, now.after(pause));
+                if let Some((original, _)) = standing.waiting.original {
+                    self.originals.insert(document, original);
+                }
                 (Status::Pending, 1)
             }
         };
@@ -338,6 +341,7 @@ impl Standing {
             proof: None,
             adopted: false,
             accepted: false,
+            with_original: false,
             words,
         }
     }

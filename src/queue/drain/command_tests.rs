@@ -25,7 +25,7 @@ fn seen(status: Status, invoice_no: Option<u64>, unsure_sends: u32) -> Seen {
 
 fn judged(drain: &Drain, now: Moment, command: &Command) -> Result<Act, Declined> {
     let standing = command.document().map(|(_, seen)| seen).unwrap();
-    drain.judge(now, command, Some(&Subject { standing, words: Words::default() }))
+    drain.judge(now, command, Some(&Subject { standing, words: Words::default(), original: None }))
 }
 
 /// `-`: not allowed; else the status it gets and what becomes of its number, or `machine` alone.
@@ -80,7 +80,7 @@ fn a_command_says_what_was_seen() {
     let command = Command::Park(DOCUMENT, seen(Status::Pending, None, 0));
     assert_eq!(machine.judge(Moment(0), &command, None), Err(Declined::Unknown));
     let standing = seen(Status::Rejected, None, 0);
-    let subject = Subject { standing, words: Words::default() };
+    let subject = Subject { standing, words: Words::default(), original: None };
     assert_eq!(machine.judge(Moment(0), &command, Some(&subject)), Err(Declined::Changed(standing)));
 }
 
@@ -94,6 +94,7 @@ fn nothing_is_done_to_a_request_on_the_line() {
         answered: false,
         accepted: false,
         attempts: 3,
+        original: None,
     };
     machine.doing = Doing::Sending(waiting, 4);
     let standing = seen(Status::Pending, Some(4), 0);
@@ -185,9 +186,16 @@ fn a_settled_doubt_lets_the_series_go_on_after_a_look_at_kras_books() {
     let act = judged(&machine, Moment(0).after(MINUTE), &command).unwrap();
     machine.obey(Moment(0).after(MINUTE), &command, &act);
     assert_eq!((machine.stopped(), machine.doubt()), (None, None));
-    let next =
-        Waiting { document: 8, bound: None, unsure_sends: 0, answered: false, accepted: false, attempts: 0 };
-    let view = View { head: Some(next), after: None, next_number: 5, last: None };
+    let next = Waiting {
+        document: 8,
+        bound: None,
+        unsure_sends: 0,
+        answered: false,
+        accepted: false,
+        attempts: 0,
+        original: None,
+    };
+    let view = View { head: Some(next), after: None, next_number: 5, last: None, stranded: None };
     let action = machine.step(Moment(0).after(MINUTE), Event::Woken, &view, Dice(0));
     assert_eq!(action, Action::LookUp(5, None));
 }
@@ -207,8 +215,9 @@ fn a_doubt_that_stopped_the_series_is_looked_up_when_it_is_retried() {
         answered: true,
         accepted: true,
         attempts: 0,
+        original: None,
     };
-    let view = View { head: Some(head), after: None, next_number: 4, last: None };
+    let view = View { head: Some(head), after: None, next_number: 4, last: None, stranded: None };
     let standing = seen(Status::Pending, Some(4), 1);
     let settle = Command::Settle(DOCUMENT, standing, Settlement::NotAccepted);
     assert_eq!(said(judged(&machine, now, &settle)), "-", "KRA's books were last asked too early");
@@ -248,8 +257,9 @@ fn what_is_still_bound_after_an_adoption_is_in_doubt_as_before() {
         answered: true,
         accepted: false,
         attempts: 0,
+        original: None,
     };
-    let view = View { head: Some(head), after: None, next_number: 4, last: None };
+    let view = View { head: Some(head), after: None, next_number: 4, last: None, stranded: None };
     for (bound, sure_from) in [(Some((DOCUMENT, 4)), Some(sent.after(timeout * 2))), (None, None)] {
         let mut machine = drain();
         let afterwards = Afterwards::Reject(refused.clone());

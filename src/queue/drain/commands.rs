@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Action, Doing, Drain, Moment, NumberFate, Ruling, Series};
-use crate::queue::{Command, Declined, Seen, Seq, Settlement, Status, Words};
+use crate::queue::{Command, Declined, OriginalStands, Seen, Seq, Settlement, Status, Words};
 
 /// A look-up must have failed so long before a person may settle what is in doubt.
 const FAILED_LONG_ENOUGH: Duration = Duration::from_secs(15 * 60);
@@ -15,6 +15,8 @@ pub struct Subject {
     pub standing: Seen,
     /// KRA's last words about it.
     pub words: Words,
+    /// How a credit note's sale stands.
+    pub original: Option<OriginalStands>,
 }
 
 /// What an obeyed command does: to be recorded with it, in one commit.
@@ -218,6 +220,11 @@ impl Case<'_> {
 
     fn retry(&self) -> Result<Act, Declined> {
         let only = |said| Ok(Act { ruling: None, said });
+        // Put back, it would be set aside again at once.
+        let stays = self.subject.original.and_then(OriginalStands::why_parked);
+        if let (Some(why), Status::Parked | Status::Rejected) = (stays, self.subject.standing.status) {
+            return refuse(why);
+        }
         match self.subject.standing.status {
             Status::Pending if self.in_doubt() => only("KRA's books are asked about it now"),
             Status::Pending => only("it is tried again as soon as it is its turn"),
@@ -321,6 +328,7 @@ const fn moved(status: Status, number: NumberFate, words: Words) -> Ruling {
         proof: None,
         adopted: false,
         accepted: false,
+        with_original: false,
         words,
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::fiscal::Proof;
-use crate::queue::{Busy, Equality, Moment, Probed, Sent, Seq, Status, Unreachable, Words};
+use crate::queue::{Busy, Equality, Moment, OriginalStands, Probed, Sent, Seq, Status, Unreachable, Words};
 
 /// How patient the drain is.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,8 @@ pub struct Waiting {
     pub accepted: bool,
     /// Tries that KRA answered about this document.
     pub attempts: u32,
+    /// A credit note's sale, and how that stands; `None`: it is no credit note, or one on an invoice made elsewhere.
+    pub original: Option<(Seq, OriginalStands)>,
 }
 
 impl Waiting {
@@ -45,15 +47,23 @@ impl Waiting {
     pub const fn is_of_unknown_number(&self) -> bool {
         self.bound.is_none() && self.unsure_sends > 0
     }
+
+    /// Nothing that it needs is missing in KRA's books, as far as we know.
+    pub fn may_go(&self) -> bool {
+        self.original.is_none_or(|(_, stands)| stands == OriginalStands::Accepted)
+    }
 }
 
 /// What the log says at this moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// The document that is bound to a number, if one is; otherwise the first pending one that has not stepped aside.
+    /// The document that is bound to a number, if one is; otherwise the first pending one that has not stepped aside. A
+    /// credit note whose sale is pending is passed over: it waits for that.
     pub head: Option<Waiting>,
-    /// The next one in order that has not stepped aside.
+    /// The next one in order that has not stepped aside, and waits for no sale of its own.
     pub after: Option<Waiting>,
+    /// A pending credit note whose sale is set aside or refused, wherever it stands in the line.
+    pub stranded: Option<Waiting>,
     /// The number that the next fresh document is bound to.
     pub next_number: u64,
     /// The last number that KRA accepted, and the signature it gave.
@@ -180,6 +190,8 @@ pub struct Ruling {
     pub adopted: bool,
     /// KRA called it accepted, without its proof.
     pub accepted: bool,
+    /// A credit note is set aside with its sale, and goes on with it.
+    pub with_original: bool,
     /// KRA's words, or the transport's.
     pub words: Words,
 }

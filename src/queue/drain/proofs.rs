@@ -191,6 +191,7 @@ impl Drain {
                     proof: Some(proof),
                     adopted: true,
                     accepted: false,
+                    with_original: false,
                     words: Words::default(),
                 };
                 self.doing = Doing::Recording(None);

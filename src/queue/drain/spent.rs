@@ -204,5 +204,5 @@ impl Drain {
 
 /// Another document could be sent in the place of this one.
 pub(super) fn others_wait(view: &View, document: Seq) -> bool {
-    view.after.is_some_and(|after| after.document != document && after.bound.is_none())
+    view.after.is_some_and(|after| after.document != document && after.bound.is_none() && after.may_go())
 }

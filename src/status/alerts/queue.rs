@@ -113,10 +113,15 @@ pub(super) fn refusal(refused: &RefusedSale) -> String {
     let RefusedSale { trd_invc_no, temp_receipt_no, accepted_at, tot_amt, kra_message, .. } = refused;
     let code = refused.result_cd.as_ref().map(|code| format!("{code} ")).unwrap_or_default();
     let field = refused.field.as_ref().map(|field| format!(" (field {field})")).unwrap_or_default();
-    let about =
-        About { trader_ref: trd_invc_no, temporary_receipt_no: temp_receipt_no, running_number: refused.id };
+    let about = About {
+        trader_ref: trd_invc_no,
+        temporary_receipt_no: temp_receipt_no,
+        running_number: refused.id,
+        credit_note: refused.credit_note,
+    };
+    let what = if refused.credit_note { "Credit note" } else { "Sale" };
     let advice = advice(Status::Rejected, about).unwrap_or_default();
     format!(
-        "Sale {trd_invc_no}, slip {temp_receipt_no} of {accepted_at} over {tot_amt}: {code}{kra_message}{field}. {advice}"
+        "{what} {trd_invc_no}, slip {temp_receipt_no} of {accepted_at} over {tot_amt}: {code}{kra_message}{field}. {advice}"
     )
 }

@@ -488,9 +488,9 @@ async fn sales_bind_the_store_to_their_device_and_environment() {
 
     let ledger = bench.open();
     expect_device(&device("B"), ledger.as_ref()).await.unwrap();
-    let taken = ledger.accept(sale(&device("A"), "S-0"), [0; 32], "test").await;
+    let taken = ledger.accept(sale(&device("A"), "S-0"), [0; 32], "test", None).await;
     assert_eq!(taken, Err(LedgerError::OtherDevice), "the device changed while the sale was checked");
-    let taken = ledger.accept(sale(&device("B"), "S-1"), [0; 32], "test").await.unwrap();
+    let taken = ledger.accept(sale(&device("B"), "S-1"), [0; 32], "test", None).await.unwrap();
     assert!(matches!(taken, Acceptance::New(_)));
     assert_eq!(ledger.wait_for(&device("A")).await, Err(LedgerError::OtherDevice));
     assert_eq!(ledger.intend(&device("A")).await, Err(LedgerError::OtherDevice));

@@ -194,6 +194,7 @@ fn doubtful(entry: &Entry, said: OutcomeRead, keeps_number: bool) -> Ruling {
         proof: None,
         adopted: false,
         accepted: said.accepted && keeps_number,
+        with_original: false,
         words,
     }
 }

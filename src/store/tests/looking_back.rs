@@ -68,6 +68,7 @@ async fn refuse(store: &Store, key: &str, code: &str) -> Seq {
         proof: None,
         adopted: false,
         accepted: false,
+        with_original: false,
         words: Words { result_cd: Some(code.to_owned()), ..Words::default() },
     };
     let outcome = outcome(document, Status::Rejected, 0, Binding::Release);
@@ -193,6 +194,7 @@ async fn what_becomes_of_a_sale_that_was_taken_along_is_told() {
         proof: None,
         adopted: false,
         accepted: false,
+        with_original: false,
         words: Words::default(),
     };
     let moved = |document, status, number, binding| NewRecord {

@@ -2,7 +2,7 @@
 
 use crate::queue::adoption::{Finding, Outcome};
 use crate::queue::drain::{Drain, NumberFate, Ruling, Subject, View, Waiting};
-use crate::queue::{Moment, Seen, Seq, Status, Words};
+use crate::queue::{Moment, OriginalStands, Seen, Seq, Settlement, Status, Words};
 
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
@@ -15,6 +15,12 @@ pub(super) struct Kept {
     pub(super) attempts: u32,
     /// A number of its went to somebody else: its place in the order is its own no longer.
     pub(super) displaced: bool,
+    /// The sale that it credits.
+    pub(super) original: Option<Seq>,
+    /// It was set aside with that.
+    pub(super) with_original: bool,
+    /// As what a person closed it.
+    pub(super) settled: Option<Settlement>,
 }
 
 impl Kept {
@@ -28,7 +34,21 @@ impl Kept {
             unsure_sends: 0,
             attempts: 0,
             displaced: false,
+            original: None,
+            with_original: false,
+            settled: None,
         }
+    }
+
+    /// A credit note on this sale; it waits for that, so its own place is nobody's promise.
+    pub(super) fn note(document: Seq, original: Seq) -> Self {
+        Self { original: Some(original), displaced: true, ..Self::waiting(document) }
+    }
+
+    /// Released by a person, or with its sale.
+    pub(super) fn release(&mut self) {
+        let Self { document, original, settled, .. } = *self;
+        *self = Self { displaced: true, original, settled, ..Self::waiting(document) };
     }
 
     pub(super) fn seen(&self) -> Seen {
@@ -55,17 +75,43 @@ impl Log {
             answered: kept.answered,
             accepted: kept.accepted,
             attempts: kept.attempts,
+            original: kept.original.map(|original| (original, self.stands(original))),
         };
         let pending = || self.kept.iter().filter(|kept| kept.status == Status::Pending);
         let aside = drain.aside(now);
-        let ready = || pending().filter(|kept| !aside.contains(&kept.document));
+        let waits = |kept: &Kept| kept.original.is_some_and(|it| self.stands(it) == OriginalStands::Waiting);
+        let ready = || pending().filter(|kept| !aside.contains(&kept.document) && !waits(kept));
         let head = pending().find(|kept| kept.bound.is_some()).or_else(|| ready().next());
         let after = ready().find(|kept| head.is_some_and(|head| kept.document != head.document));
+        let stranded = pending().find(|kept| {
+            let stands = kept.original.map(|original| self.stands(original));
+            kept.bound.is_none() && matches!(stands, Some(OriginalStands::Parked | OriginalStands::Refused))
+        });
         View {
+            stranded: stranded.map(waiting),
             head: head.map(waiting),
             after: after.map(waiting),
             next_number: self.next_number,
             last: self.last.clone(),
+        }
+    }
+
+    pub(super) fn stands(&self, document: Seq) -> OriginalStands {
+        let kept = self.kept.iter().find(|kept| kept.document == document);
+        kept.map_or(OriginalStands::Gone, |it| OriginalStands::of(it.status, it.bound.is_some(), it.settled))
+    }
+
+    /// What was set aside with its sale goes on with it.
+    pub(super) fn rejoin(&mut self) {
+        let strays: Vec<Seq> = self
+            .kept
+            .iter()
+            .filter(|kept| kept.status == Status::Parked && kept.with_original)
+            .filter(|kept| kept.original.is_some_and(|it| self.stands(it).why_parked().is_none()))
+            .map(|kept| kept.document)
+            .collect();
+        for note in strays {
+            self.kept(note).release();
         }
     }
 
@@ -75,7 +121,8 @@ impl Log {
 
     pub(super) fn subject(&self, document: Seq) -> Option<Subject> {
         let kept = self.kept.iter().find(|kept| kept.document == document)?;
-        let subject = Subject { standing: kept.seen(), words: Words::default() };
+        let original = kept.original.map(|original| self.stands(original));
+        let subject = Subject { standing: kept.seen(), words: Words::default(), original };
         (!kept.status.is_finished()).then_some(subject)
     }
 
@@ -105,6 +152,7 @@ impl Log {
         kept.unsure_sends = ruling.unsure_sends;
         kept.answered = true;
         kept.accepted = ruling.accepted;
+        kept.with_original = ruling.with_original;
         match ruling.number {
             NumberFate::Kept => {}
             NumberFate::Released => {

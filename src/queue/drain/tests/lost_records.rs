@@ -9,11 +9,11 @@ const UNKNOWN: Seq = 7;
 const LATER: Moment = Moment(600_000);
 
 const fn waiting(document: Seq, bound: Option<u64>, unsure_sends: u32) -> Waiting {
-    Waiting { document, bound, unsure_sends, answered: false, accepted: false, attempts: 0 }
+    Waiting { document, bound, unsure_sends, answered: false, accepted: false, attempts: 0, original: None }
 }
 
 fn view(head: Waiting, after: Option<Waiting>, next_number: u64) -> View {
-    View { head: Some(head), after, next_number, last: None }
+    View { head: Some(head), after, next_number, last: None, stranded: None }
 }
 
 fn step(drain: &mut Drain, event: Event, view: &View) -> Action {
@@ -40,7 +40,7 @@ fn where_kra_cannot_be_asked_a_person_decides() {
     assert_eq!(step(&mut drain, missing, &head), Action::WaitUntil(None));
     assert_eq!(drain.stopped().unwrap().document, Some(UNKNOWN));
     let standing = Seen { status: Status::Pending, invoice_no: None, attempts: 0, unsure_sends: 1 };
-    let subject = Subject { standing, words: Words::default() };
+    let subject = Subject { standing, words: Words::default(), original: None };
     for settlement in [Settlement::Accepted, Settlement::Elsewhere] {
         let settle = Command::Settle(UNKNOWN, standing, settlement);
         let act = drain.judge(LATER, &settle, Some(&subject)).unwrap();

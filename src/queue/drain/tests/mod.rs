@@ -4,6 +4,7 @@
 mod kra;
 mod log;
 mod lost_records;
+mod notes;
 mod proofs;
 mod property;
 mod registered;

@@ -61,6 +61,9 @@ impl World {
             Action::Probe => Event::Probed(probe(mood)),
             Action::Record(document, ruling, bind) => {
                 self.log.record(document, &ruling);
+                if ruling.with_original {
+                    self.log.rejoin();
+                }
                 match bind.filter(|_| luck.is_multiple_of(2)) {
                     Some((next, number)) => {
                         self.log.bind(next, number);
@@ -70,6 +73,13 @@ impl World {
                 }
             }
             Action::Send(document, number) => {
+                let original = self.log.kept(document).original;
+                let in_books = original.is_none_or(|original| self.kra.holds(original));
+                assert!(
+                    in_books,
+                    "{document} reaches KRA before the sale that it credits: {:?}",
+                    self.kra.books
+                );
                 let sent = self.kra.send(self.now, document, number, mood, luck);
                 if !matches!(mood, Mood::Answers | Mood::Away) {
                     self.now = self.now.after(Duration::from_millis(luck % 120_000));
@@ -135,17 +145,21 @@ impl World {
                 self.drain.recall_without_proof(self.now, &self.log.without_proof());
                 return adopted;
             }
-            Command::Settle(document, _, settlement) => self.settled.push((document, settlement)),
+            Command::Settle(document, _, settlement) => {
+                self.settled.push((document, settlement));
+                self.log.kept(document).settled = Some(settlement);
+            }
             Command::RetryAll => {
                 for kept in &mut self.log.kept {
                     if kept.status == Status::Parked {
-                        *kept = Kept { displaced: true, ..Kept::waiting(kept.document) };
+                        kept.release();
                     }
                 }
             }
             Command::Park(..) | Command::Retry(..) => {}
         }
         self.drain.obey(self.now, &command, &act);
+        self.log.rejoin();
         Ok(())
     }
 
