@@ -279,7 +279,8 @@ impl Ledger for JournalLedger {
         records.extend(credit.map(|credit| self.credit_record(credit, &invoice.trader_ref, true)));
         let mut conditions = Vec::new();
         if let Some(old) = &invoice.replaces {
-            let (outcome, condition) = self.replacement(old, &invoice.trader_ref).await?;
+            let (outcome, condition) =
+                self.replacement(old, (&invoice.trader_ref, invoice.receipt_type)).await?;
             records.push(outcome);
             conditions.push(condition);
         }

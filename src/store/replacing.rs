@@ -2,21 +2,27 @@
 
 use super::ledger::JournalLedger;
 use super::{Condition, NewRecord};
-use crate::fiscal::TraderRef;
+use crate::fiscal::{ReceiptType, TraderRef};
 use crate::gateway::ports::{Acted, LedgerError, Sale};
 use crate::queue::Status;
 use crate::queue::drain::{NumberFate, Ruling};
 
 impl JournalLedger {
-    /// What becomes of `old` in the commit of the sale `new`, and how it has to stand then.
+    /// What becomes of `old` in the commit of `new`, which must be of the same kind, and how it has to stand then.
     pub(super) async fn replacement(
         &self,
         old: &TraderRef,
-        new: &TraderRef,
+        new: (&TraderRef, ReceiptType),
     ) -> Result<(NewRecord, Condition), LedgerError> {
         let key = old.to_string();
         let found = self.reading(move |reader| reader.find(&key)).await?;
+        let (new, kind) = new;
         let sale = match found {
+            Some(sale) if sale.status == Status::Rejected && sale.invoice.receipt_type != kind => {
+                return Err(LedgerError::CannotReplace(
+                    "names a document of another kind: a sale replaces a sale, a credit note a credit note",
+                ));
+            }
             Some(sale) if sale.status == Status::Rejected => sale,
             other => return Err(LedgerError::CannotReplace(why_not(other.as_ref()))),
         };

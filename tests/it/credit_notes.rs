@@ -187,6 +187,7 @@ fn what_is_refused() {
         ("SALE", json!({}), json!({ "custNm": "Somebody" }), "custNm", "that of the sale"),
         ("SALE", json!({}), json!({ "cfmDt": "20200101000000" }), "cfmDt", "before the day of the sale"),
         ("SALE", json!({}), json!({ "salesTyCd": "P" }), "salesTyCd", "proforma"),
+        ("SALE", json!({ "qty": 1 }), json!({ "replaces": "REFUSED" }), "replaces", "another kind"),
         ("SALE", json!({ "qty": "1.01" }), json!({}), "itemList[0].qty", "2.00 sold, 1.00 left"),
         ("SALE", json!({ "qty": -1 }), json!({}), "itemList[0].qty", "more than 0"),
         ("SALE", json!({ "itemCd": "KE2NTNO0000002" }), json!({}), "itemList[0].itemCd", "not on the sale"),
@@ -486,10 +487,8 @@ fn a_note_that_does_not_fit_the_correction_stays_aside() {
 #[test]
 fn an_invoice_made_elsewhere_is_credited_unchecked() {
     let kra = Kra::start(Wire::Json);
-    let shop = Shop::with(&kra)
-        .set("device.next_invc_no", "2")
-        .set("delivery.max_attempts", "2")
-        .set("delivery.backoff_initial", "\"100ms\"");
+    let shop =
+        Shop::with(&kra).set("delivery.max_attempts", "2").set("delivery.backoff_initial", "\"100ms\"");
     let _gateway = shop.open_registered();
     let till = shop.till();
     let elsewhere = |number: &str, org: u64| {

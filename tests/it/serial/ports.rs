@@ -120,6 +120,27 @@ fn registers_that_all_count_from_one_have_a_prefix_each() {
     line_is_its_own(&lines[1], &shop);
 }
 
+/// The sale that a credit note names has the register's prefix too, on the way in and on the way back.
+#[test]
+fn a_credit_note_names_the_sale_of_its_own_register() {
+    let kra = Kra::start(Wire::Json);
+    let (shop, line) = on_one_line(&kra, ", prefix = \"ONE-\"");
+    let gateway = shop.open_registered();
+    line.wait_ready();
+    gateway.till().post("/api/sales/?wait=30", &sale("1")).expect(201);
+    let mut note = sale("2");
+    for (name, value) in [("rcptTyCd", "R"), ("orgTrdInvcNo", "1"), ("rfdRsnCd", "06")] {
+        note[name] = json!(value);
+    }
+    // The other register's sale of that number is not its own.
+    line.ask(1, 'S', &note.to_string()).expect(1, 'e', 400);
+    line.ask(2, 'S', &sale("1").to_string()).expect(2, 's', 201);
+    let reply = line.ask(3, 'S', &note.to_string());
+    let body = reply.expect(3, 's', 201);
+    assert_eq!((&body["orgTrdInvcNo"], &body["label"]), (&json!("1"), &json!("NC")), "{body}");
+    assert_eq!(gateway.till().state("ONE-2")["orgTrdInvcNo"], "ONE-1");
+}
+
 /// With the prefix taken off, another register's sale would read like its own.
 #[test]
 fn a_register_with_a_prefix_hears_no_news_of_the_same_number_from_elsewhere() {
