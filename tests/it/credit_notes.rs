@@ -546,3 +546,51 @@ fn what_is_printed() {
     let practice = print(&till, "TRAINING", "width=48");
     assert!(practice.contains("THIS IS NOT AN OFFICIAL RECEIPT") && practice.contains("TC"), "{practice}");
 }
+
+/// KRA has the sale, and nobody has its proof: its number is known, and that is all that the note needs.
+#[test]
+fn a_sale_without_its_proof_is_credited() {
+    let kra = Kra::start(Wire::Json);
+    kra.set(json!({ "duplicate": "994" }));
+    let shop = patient(&kra);
+    kra.fault(json!({ "fault": "http_status", "function": LOOK_UP, "args": { "status": 404 } }));
+    let _gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("FIRST");
+    kra.fault(json!({ "fault": "lose_answer", "count": 1, "function": SAVE }));
+    till.sell_offline("TAKEN");
+    till.wait_status("TAKEN", "accepted_no_proof");
+    till.post("/api/sales/?wait=0", &note("NOTE", "TAKEN", "1")).expect(202);
+    till.wait_status("NOTE", "signed");
+    assert_eq!(number_of(&booked(&kra, "NOTE")["orgInvcNo"]), 2);
+    till.post("/api/sales/?wait=0", &note("MORE", "TAKEN", "2")).expect_field("itemList[0].qty");
+}
+
+/// What is left is known to a store that was read out of another.
+#[test]
+fn what_is_left_survives_a_salvage() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    till.sell("SALE");
+    till.post("/api/sales/", &note("NOTE", "SALE", "1.5")).expect(201);
+    kra.line(false);
+    till.sell_offline("LATER");
+    till.post("/api/sales/?wait=0", &note("OF-LATER", "LATER", "1")).expect(202);
+    gateway.kill();
+    let (from, into) = (shop.state(), shop.path("new"));
+    let ended = shop.command(&["salvage", from.to_str().unwrap(), "--into", into.to_str().unwrap()]);
+    assert!(matches!(ended.code, Some(0 | 1)), "{ended:#?}");
+    shop.change("state_dir", &format!("{into:?}"));
+    shop.command(&["verify"]).expect(0);
+    let _gateway = shop.open();
+    for (number, original, left) in [("A", "SALE", "0.50 left"), ("B", "LATER", "1.00 left")] {
+        let fault = till.post("/api/sales/?wait=0", &note(number, original, "2"));
+        let fault = fault.expect_field("itemList[0].qty");
+        assert!(fault["message"].as_str().unwrap().contains(left), "{fault}");
+    }
+    kra.line(true);
+    till.wait_status("OF-LATER", "signed");
+    expect_behind(&kra.books(), &[("OF-LATER", "LATER"), ("NOTE", "SALE")]);
+}
