@@ -21,6 +21,8 @@ use crate::wire::lists::{self, Told};
 const WAITING: usize = 16;
 /// How often it is looked whether KRA can be asked at all.
 const LOOK: Duration = Duration::from_millis(250);
+/// A timer does not count while the machine is asleep; the clock that the pace goes by does.
+const LONGEST_NAP: Duration = Duration::from_secs(600);
 /// The shortest time between two refusals that have KRA asked for its lists.
 const DOUBTED_AGAIN: Duration = Duration::from_secs(600);
 /// KRA's first question is for all since then.
@@ -134,7 +136,7 @@ impl<L: ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
                         paces.iter_mut().for_each(|(_, pace)| pace.wanted(now));
                     }
                 }
-                () = tokio::time::sleep(pause) => {}
+                () = tokio::time::sleep(pause.min(LONGEST_NAP)) => {}
             }
             while let Ok(ask) = asks.0.try_recv() {
                 self.hear(ask, &mut waiting, &mut paces);
