@@ -2,7 +2,7 @@
 
 use crate::queue::Seq;
 use crate::store::effect::Effect;
-use crate::store::group::{AtBlock, Header, look, records};
+use crate::store::group::{AtBlock, Header, first_bad, look, records};
 use crate::store::keys::{Signer, base_bytes, checkpoint_bytes, retire_bytes, signature_holds};
 use crate::store::options::{Cut, Damage};
 use crate::store::record::{Kind, Malformed, Record, decode_record};
@@ -236,8 +236,9 @@ impl Chain {
         Err(VerifyError::Bad { seq: self.standing.first_seq, damage })
     }
 
-    /// After a segment's last whole group: nothing, or the torn end of the journal.
-    pub(crate) fn tail(&self, surveyed: &Surveyed) -> Result<Option<Cut>, VerifyError> {
+    /// After a segment's last whole group: nothing, or the torn end of the journal, with the first record in it that is not
+    /// as it was written.
+    pub(crate) fn tail(&self, bytes: &[u8], surveyed: &Surveyed) -> Result<Option<(Cut, Seq)>, VerifyError> {
         let group = self.number.unwrap_or(1);
         let strange = match (surveyed.newer, surveyed.foreign) {
             (true, _) => Some("what follows was written by a newer version of this program"),
@@ -247,15 +248,16 @@ impl Chain {
         if let Some(what) = strange {
             return Err(self.bad(surveyed.segment, surveyed.end, what));
         }
+        let broken = usize::try_from(surveyed.end).ok().and_then(|end| bytes.get(end..)).unwrap_or_default();
+        let seq = match look(broken, Some(&self.journal)) {
+            AtBlock::Torn(header) if header.first_seq == self.last.0 + 1 => first_bad(broken, &header),
+            _ => self.last.0 + 1,
+        };
+        let cut = Cut { segment: surveyed.segment, offset: surveyed.end, group };
         if surveyed.beyond.is_some_and(|beyond| beyond > group) {
-            return Err(self.bad(
-                surveyed.segment,
-                surveyed.end,
-                "a group is not whole, but a later one is there",
-            ));
+            return Err(broken_at((cut, seq), "a later one is there"));
         }
-        let dirty = surveyed.dirty_until > surveyed.end;
-        Ok(dirty.then_some(Cut { segment: surveyed.segment, offset: surveyed.end, group }))
+        Ok((surveyed.dirty_until > surveyed.end).then_some((cut, seq)))
     }
 
     /// The last record that a signature vouches for: at least the one that the oldest segment begins with.
@@ -268,6 +270,12 @@ impl Chain {
         let damage = Damage { segment, offset, what: what.to_owned() };
         VerifyError::Bad { seq: self.last.0 + 1, damage }
     }
+}
+
+/// A group that is not whole, and is not the journal's end either.
+pub(crate) fn broken_at((cut, seq): (Cut, Seq), but: &str) -> VerifyError {
+    let what = format!("a group is not whole, but {but}");
+    VerifyError::Bad { seq, damage: Damage { segment: cut.segment, offset: cut.offset, what } }
 }
 
 pub(crate) fn bad_beginning(segment: u32, what: &str) -> VerifyError {

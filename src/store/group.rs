@@ -260,6 +260,41 @@ pub(crate) fn records(
     Ok(found)
 }
 
+/// The first record that is not as it was written, of a group that is not whole though its header is; `rest` begins with it
+/// and goes on with what follows it. A record is vouched for by the hash that the one after it carries, the last one by that
+/// in the next group's header.
+pub(crate) fn first_bad(rest: &[u8], header: &Header) -> Seq {
+    let next_group = match look(rest.get(header.padded()..).unwrap_or_default(), Some(&header.journal)) {
+        AtBlock::Torn(next) | AtBlock::Whole(next) => Some(next.previous),
+        AtBlock::Foreign | AtBlock::Newer | AtBlock::Nothing => None,
+    };
+    let mut rest = rest.get(HEADER..).unwrap_or_default();
+    let mut hash = header.previous;
+    for seq in header.first_seq..=header.last_seq() {
+        let Some((record, after)) = record_at(rest).filter(|(record, _)| record.seq == seq) else {
+            return seq;
+        };
+        let last = seq == header.last_seq();
+        let vouches = if last { next_group } else { record_at(after).map(|(next, _)| next.previous) };
+        let vouched = vouches.is_none_or(|hash| hash == record.hash);
+        if record.previous != hash {
+            // Either the one before has another hash than it had, or this one carries another than it did.
+            return if vouched && seq > header.first_seq { seq - 1 } else { seq };
+        }
+        if last && !vouched {
+            return seq;
+        }
+        (hash, rest) = (record.hash, after);
+    }
+    header.last_seq()
+}
+
+/// The record at the head of `bytes`, and what follows it.
+fn record_at(bytes: &[u8]) -> Option<(Record, &[u8])> {
+    let (record, after) = bytes.split_at_checked(announced_length(bytes).ok()?)?;
+    Some((decode_record(record).ok()?, after))
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use proptest::prelude::*;
@@ -360,5 +395,30 @@ pub(crate) mod tests {
         other.remove(b"a", b"1");
         other.add(b"a", b"2");
         assert_ne!(one, other);
+    }
+
+    #[test]
+    fn the_bad_record_of_a_broken_group_is_named() {
+        let bodies: Vec<Vec<u8>> = (0..4_u8).map(|n| vec![n; 300]).collect();
+        let (mut bytes, hash) = group(3, 20, [9; 32], &bodies);
+        let AtBlock::Whole(header) = look(&bytes, Some(&JOURNAL)) else { panic!("a whole group") };
+        bytes.extend(group(4, 24, hash, &bodies).0);
+        let places: Vec<usize> = record_bytes(&bytes, &header, 1, 0)
+            .unwrap()
+            .iter()
+            .map(|(at, _)| length_usize(at.offset))
+            .collect();
+        for (seq, place) in (20..).zip(places) {
+            // Its body, and what it says of the one before.
+            for at in [place + 200, place + 70] {
+                let mut broken = bytes.clone();
+                broken[at] ^= 1;
+                assert!(matches!(look(&broken, Some(&JOURNAL)), AtBlock::Torn(_)));
+                assert_eq!(first_bad(&broken, &header), seq, "byte {at}");
+            }
+            let mut cut = bytes.clone();
+            cut[place..header.padded()].fill(0);
+            assert_eq!(first_bad(&cut, &header), seq);
+        }
     }
 }

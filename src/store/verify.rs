@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::queue::Seq;
-use crate::store::chain::{Chain, bad_beginning};
+use crate::store::chain::{Chain, bad_beginning, broken_at};
 use crate::store::codec::length_u64;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::journal::{list_segments, open_pack, read_segment, segment_name};
@@ -163,8 +163,8 @@ fn walk_on(
         let surveyed = survey(*segment, &buffer, &found.journal);
         // What stands after the last group of a segment is nobody's, if the next segment goes on where that group ends.
         let goes_on = surveyed.groups.first().map(|(_, header)| header.number) == found.number;
-        if let Some(Cut { segment, offset, .. }) = tail.filter(|_| !goes_on) {
-            return Err(found.bad(segment, offset, "a group is not whole, but there are later segments"));
+        if let Some(cut) = tail.filter(|_| !goes_on) {
+            return Err(broken_at(cut, "there are later segments"));
         }
         let pack = open_pack(disk, *segment).ok().flatten();
         found.segment(&buffer, (&surveyed, pack.is_some()), up_to, each)?;
@@ -172,7 +172,7 @@ fn walk_on(
             check_against_records(&pack).map_err(|error| found.bad(*segment, 0, &error.to_string()))?;
         }
         if !done(found) {
-            tail = found.tail(&surveyed)?;
+            tail = found.tail(&buffer, &surveyed)?;
         }
     }
     let chain = chain.ok_or_else(|| VerifyError::NoStore { path: path.to_owned() })?;
@@ -190,6 +190,6 @@ fn walk_on(
         segments: read,
         sales: chain.sales,
         checkpoints: chain.checkpoints,
-        tail,
+        tail: tail.map(|(cut, _)| cut),
     })
 }
