@@ -10,6 +10,7 @@ mod directory;
 mod goods;
 mod narrator;
 mod process;
+mod return_goods;
 mod stage;
 mod story;
 mod terminal;

@@ -22,9 +22,15 @@ fn all_of_the_story_is_true(wire: Wire) {
     let ended = run(demo);
     ended.expect(0);
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    for words in
-        ["201 signed", "202 pending", "kill -9 ", "SIMULATOR", "CU INVOICE NO:", "All true: 8 sales, "]
-    {
+    for words in [
+        "201 signed",
+        "202 pending",
+        "kill -9 ",
+        "SIMULATOR",
+        "CU INVOICE NO:",
+        "signed NC on TILL1-0003",
+        "All true: 8 sales, ",
+    ] {
         assert!(ended.out.contains(words), "{words} is not in\n{}", ended.out);
     }
     assert!(!ended.out.contains("WRONG"), "{}", ended.out);

@@ -80,6 +80,19 @@ pub(super) const BASKETS: [Basket; 8] = [
     },
 ];
 
+/// What comes back of the one that is printed.
+pub(super) const RETURNED: Basket =
+    Basket { trader_ref: "TILL1-0005", total: "65.00", lines: &[(&BREAD, "1", None)] };
+
+/// The request for a credit note on this sale.
+pub(super) fn note_on(returned: &Basket, sale: &Basket) -> Value {
+    let mut note = returned.request();
+    for (name, value) in [("rcptTyCd", "R"), ("orgTrdInvcNo", sale.trader_ref), ("rfdRsnCd", "06")] {
+        note[name] = json!(value);
+    }
+    note
+}
+
 /// How many of them are posted while KRA answers.
 pub(super) const POSTED_ONLINE: usize = 3;
 
@@ -129,7 +142,7 @@ mod tests {
 
     #[test]
     fn totals_are_the_sums_of_their_lines() {
-        for basket in &BASKETS {
+        for basket in BASKETS.iter().chain([&RETURNED]) {
             let mut total = Amount::ZERO;
             for (article, quantity, discount) in basket.lines {
                 let price = Amount::parse(article.price).unwrap();

@@ -1,4 +1,5 @@
-//! The story: a shop sells, loses its line to KRA, goes on selling, crashes, comes back, and KRA has every sale once.
+//! The story: a shop sells, loses its line to KRA, goes on selling, crashes, comes back, and KRA has every sale once. Then a
+//! customer brings something back (`return_goods`).
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -17,11 +18,11 @@ use crate::fiscal::group_in_fours;
 
 /// The device of the story. The PIN is KRA's own example of one.
 pub(super) const TIN: &str = "P000000000A";
-const BHF_ID: &str = "00";
+pub(super) const BHF_ID: &str = "00";
 const SERIAL: &str = "DEMO-TILL-1";
 
 /// How long one answer may take.
-const ANSWER: Duration = Duration::from_secs(20);
+pub(super) const ANSWER: Duration = Duration::from_secs(20);
 
 /// Characters on a line of the receipt.
 const WIDTH: usize = 46;
@@ -52,8 +53,8 @@ pub(super) enum StoryError {
 
 /// A story being told.
 pub(super) struct Story<'a, W> {
-    stage: &'a mut Stage,
-    narrator: &'a mut Narrator<W>,
+    pub(super) stage: &'a mut Stage,
+    pub(super) narrator: &'a mut Narrator<W>,
     /// The trader's name, as KRA told it.
     trader: String,
     /// What the registers were told when KRA was away, in order.
@@ -78,7 +79,8 @@ impl<'a, W: Write> Story<'a, W> {
         self.crash_and_restart().await?;
         self.restore_the_line().await?;
         self.compare_the_books().await?;
-        self.print_a_receipt().await
+        self.print_a_receipt().await?;
+        self.bring_something_back().await
     }
 
     async fn raise_the_curtain(&mut self) -> Result<(), StoryError> {
@@ -319,14 +321,14 @@ impl<'a, W: Write> Story<'a, W> {
 }
 
 /// The body of an answer with the status it must have.
-fn expect(answer: Answer, status: u16, asked: &str) -> Result<Value, StoryError> {
+pub(super) fn expect(answer: Answer, status: u16, asked: &str) -> Result<Value, StoryError> {
     if answer.status == status {
         return Ok(answer.body);
     }
     Err(StoryError::Answer { asked: asked.to_owned(), status: answer.status, body: answer.body })
 }
 
-fn word<'a>(body: &'a Value, name: &str) -> &'a str {
+pub(super) fn word<'a>(body: &'a Value, name: &str) -> &'a str {
     body[name].as_str().unwrap_or("?")
 }
 
