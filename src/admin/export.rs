@@ -32,7 +32,7 @@ pub(super) async fn export<L: Exports>(ledger: &Arc<L>, request: &Request) -> An
         Ok(export) => export,
         Err(error) => return super::desk::unreadable(&error),
     };
-    info!(who, "the log is being exported");
+    info!(name: "export_begun", who, "the log is being exported");
     let (pages, taken) = mpsc::channel(AHEAD);
     tokio::spawn(feed(Arc::clone(ledger), export, pages).instrument(info_span!("export")));
     Answer::stream(StatusCode::OK, HeaderValue::from_static("application/x-ndjson"), taken)
@@ -44,12 +44,12 @@ async fn feed<L: Exports>(ledger: Arc<L>, mut export: L::Export, pages: mpsc::Se
         let (lines, rest) = match ledger.export_on(export).await {
             Ok(page) => page,
             Err(error) => {
-                error!(%error, "the export ends early, without a manifest");
+                error!(name: "export_broken", %error, "the export ends early, without a manifest");
                 return;
             }
         };
         if pages.send(Bytes::from(lines)).await.is_err() {
-            info!("nobody takes the export any more");
+            info!(name: "export_broken", "nobody takes the export any more");
             return;
         }
         match rest {

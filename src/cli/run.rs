@@ -39,7 +39,7 @@ pub fn run(config: Option<&Path>) -> Exit {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            error!(%error, "the runtime cannot be started");
+            error!(name: "start_failed", %error, "the runtime cannot be started");
             return Exit::Internal;
         }
     };
@@ -49,7 +49,7 @@ pub fn run(config: Option<&Path>) -> Exit {
         Ok(Stopped::Asked) => Exit::Ok,
         Ok(Stopped::Failed(_)) => Exit::Internal,
         Err(error) => {
-            error!("{error}");
+            error!(name: "start_failed", "{error}");
             exit_of(&error)
         }
     }

@@ -52,7 +52,10 @@ impl Attendance {
             }
             if stuck != said {
                 match stuck.is_empty() {
-                    true => info!(name: "getting_on", "every part of the gateway gets on again"),
+                    true => info!(
+                        name: "getting_on",
+                        "every part of the gateway gets on again"
+                    ),
                     false => error!(
                         name: "hanging",
                         parts = stuck.join(", "),

@@ -91,16 +91,21 @@ impl Reloading {
             Ok(Ok(fresh)) => fresh,
             Ok(Err(problems)) => {
                 for problem in problems.iter() {
-                    error!(%problem, "the new configuration is wrong");
+                    error!(name: "configuration_wrong", %problem, "the new configuration is wrong");
                 }
                 error!(
+                    name: "configuration_wrong",
                     problems = problems.0.len(),
                     "the configuration was not taken over: the old one holds on"
                 );
                 return;
             }
             Err(error) => {
-                error!(%error, "the configuration could not be read again: the old one holds on");
+                error!(
+                    name: "configuration_wrong",
+                    %error,
+                    "the configuration could not be read again: the old one holds on"
+                );
                 return;
             }
         };
@@ -111,12 +116,20 @@ impl Reloading {
         let token = match wiring::token(settings) {
             Ok(token) => token,
             Err(error) => {
-                error!(%error, "the configuration was not taken over: the old one holds on");
+                error!(
+                    name: "configuration_wrong",
+                    %error,
+                    "the configuration was not taken over: the old one holds on"
+                );
                 return;
             }
         };
         if let Err(error) = self.guard.replace(wiring::origins(settings), token) {
-            error!(%error, "the configuration was not taken over: the old one holds on");
+            error!(
+                name: "configuration_wrong",
+                %error,
+                "the configuration was not taken over: the old one holds on"
+            );
             return;
         }
         self.live.replace(settings);
@@ -138,12 +151,17 @@ impl Reloading {
 fn tell(changes: &Changes) {
     let Changes { live, at_restart } = changes;
     if live.is_empty() {
-        info!("the configuration was read again: nothing to take over");
+        info!(name: "configuration_taken", "the configuration was read again: nothing to take over");
     } else {
-        info!(keys = live.join(", "), "the configuration was read again: taken over");
+        info!(
+            name: "configuration_taken",
+            keys = live.join(", "),
+            "the configuration was read again: taken over"
+        );
     }
     if !at_restart.is_empty() {
         warn!(
+            name: "configuration_waits",
             keys = at_restart.join(", "),
             "these settings were changed and take effect at the next start only"
         );

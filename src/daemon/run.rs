@@ -142,7 +142,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
 
     Notify::Ready.send();
     let took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    info!(version = env!("CARGO_PKG_VERSION"), took_ms, "ready");
+    info!(name: "ready", version = env!("CARGO_PKG_VERSION"), took_ms, "ready");
 
     let ended = loop {
         tokio::select! {
@@ -169,8 +169,8 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     let last = Stop::begin();
     Notify::Stopping.send();
     match &ended {
-        Stopped::Asked => info!("stopping"),
-        Stopped::Failed(why) => error!(why, "stopping: the store or a task failed"),
+        Stopped::Asked => info!(name: "stopping", "stopping"),
+        Stopped::Failed(why) => error!(name: "failed", why, "stopping: the store or a task failed"),
     }
     line.abort();
     attendance.abort();
@@ -183,7 +183,7 @@ pub async fn run(configuration: Configuration, passed: Vec<PassedSocket>) -> Res
     if !last.close(store, Arc::clone(&parts.exchanges)).await {
         std::mem::forget((parts, reloading));
     }
-    info!("stopped");
+    info!(name: "stopped", "stopped");
     Ok(ended)
 }
 
@@ -353,7 +353,7 @@ impl Parts {
         let limits = Limits { counters, ..wiring::limits(settings) };
         let mut servers = JoinSet::new();
         for listener in till {
-            info!(address = %listener, "listening for registers");
+            info!(name: "listening", address = %listener, "listening for registers");
             let desk = Arc::clone(&desk);
             let handler = move |request: Request| {
                 let desk = Arc::clone(&desk);
@@ -410,25 +410,30 @@ async fn open_store(settings: &Settings) -> Result<(Store, u64), StartError> {
 fn tell_opened(report: &OpenReport, dir: &Path) {
     let dir = dir.display();
     if report.created {
-        info!(%dir, "an empty store was made");
+        info!(name: "store_made", %dir, "an empty store was made");
     }
     if let Some(cut) = &report.cut {
         warn!(
+            name: "torn_write_cut",
             segment = cut.segment,
             offset = cut.offset,
             "the last write was cut off by a power cut; nothing of it was acknowledged"
         );
     }
     if let Some(why) = &report.rebuilt {
-        warn!(why, "the queue's index was made anew from the journal");
+        warn!(name: "index_rebuilt", why, "the queue's index was made anew from the journal");
     }
     if let Some(path) = &report.quarantined {
-        warn!(path = %path.display(), "the index that was not trusted is kept there");
+        warn!(name: "index_rebuilt", path = %path.display(), "the index that was not trusted is kept there");
     }
     for damage in &report.damage {
-        error!(%damage, "the journal is damaged in finished records: run `etims-gateway verify`");
+        error!(
+            name: "journal_damaged",
+            %damage,
+            "the journal is damaged in finished records: run `etims-gateway verify`"
+        );
     }
-    info!(%dir, start = report.epoch, replayed = report.replayed, "store open");
+    info!(name: "store_open", %dir, start = report.epoch, replayed = report.replayed, "store open");
 }
 
 /// What is written down before anybody is served; the device that is to be registered.
@@ -450,7 +455,11 @@ async fn prepare_device(
     ledger: &JournalLedger,
 ) -> Result<Option<DeviceIdentity>, StartError> {
     if let Err(error) = finish_registration(ledger).await {
-        error!(%error, "KRA's answer to the device's registration waits: it could not be read to its end");
+        error!(
+            name: "device_waits",
+            %error,
+            "KRA's answer to the device's registration waits: it could not be read to its end"
+        );
     }
     tell_first_number(settings.device.next_invc_no, ledger);
     let Some(configured) = wiring::configured_device(settings) else { return Ok(None) };
@@ -459,6 +468,7 @@ async fn prepare_device(
         && ledger.instead_of().as_ref() == Some(&configured)
     {
         warn!(
+            name: "device_differs",
             configured = %configured.serial, serial = %known.serial,
             "the configuration still has the serial number that was put right: correct device.serial_number"
         );
@@ -471,7 +481,7 @@ async fn prepare_device(
         return Err(StartError::OtherDevice { configured: words(&configured), registered: words(known) });
     }
     if let Err(error) = expect_device(&configured, ledger).await {
-        error!(%error, "the configured device cannot be written down yet");
+        error!(name: "device_waits", %error, "the configured device cannot be written down yet");
     }
     Ok(Some(configured))
 }
@@ -481,6 +491,7 @@ fn tell_first_number(configured: u64, ledger: &JournalLedger) {
     // 1 is also what stands there when nothing does.
     if let Some(begun_with) = ledger.first_number().filter(|it| *it != configured && configured != 1) {
         warn!(
+            name: "first_number_unused",
             configured,
             begun_with,
             next = ledger.next_number(),

@@ -55,6 +55,7 @@ fn tell_unused(settings: &Settings, passed: &[Listener]) {
     let unix = ("unix.path", settings.unix.path.display().to_string());
     for (key, address) in wanted.chain([unix]).filter(|(_, address)| !names.contains(address)) {
         warn!(
+            name: "sockets_differ",
             key,
             address,
             "nobody listens there: the sockets are systemd's, and its socket units say where they are \

@@ -55,7 +55,7 @@ impl Stop {
             }
         };
         if timeout_at(self.begun + ANSWERS, all).await.is_err() {
-            warn!("some clients did not take their answers in time");
+            warn!(name: "stop_cut_short", "some clients did not take their answers in time");
         }
     }
 
@@ -67,12 +67,18 @@ impl Stop {
     ) {
         let last_outcome = async {
             if !drain.is_finished() && timeout_at(self.begun + OUTCOME, drain).await.is_err() {
-                warn!("a request to KRA is still on the line: its sale is looked up at the next start");
+                warn!(
+                    name: "stop_cut_short",
+                    "a request to KRA is still on the line: its sale is looked up at the next start"
+                );
             }
         };
         let last_registration = async {
             if !registrar.is_finished() && timeout_at(self.begun + OUTCOME, registrar).await.is_err() {
-                warn!("the device's registration is still on the line: its answer may be lost");
+                warn!(
+                    name: "stop_cut_short",
+                    "the device's registration is still on the line: its answer may be lost"
+                );
             }
         };
         tokio::join!(last_outcome, last_registration);
@@ -83,11 +89,17 @@ impl Stop {
     pub(super) async fn close(&self, store: Store, exchanges: Arc<ExchangeLog>) -> bool {
         let closed = timeout_at(self.begun + STORE, store.close()).await.is_ok();
         if !closed {
-            warn!("the disk does not answer: the store is left as a power cut would leave it");
+            warn!(
+                name: "stop_cut_short",
+                "the disk does not answer: the store is left as a power cut would leave it"
+            );
         }
         let written = tokio::task::spawn_blocking(move || exchanges.close());
         if timeout_at(self.begun + ROWS, written).await.is_err() {
-            warn!("the last exchanges with KRA could not be written to their log in time");
+            warn!(
+                name: "stop_cut_short",
+                "the last exchanges with KRA could not be written to their log in time"
+            );
         }
         closed
     }

@@ -22,7 +22,11 @@ pub(super) async fn watch_line(progress: Arc<Progress>) {
     let mut news = match LineNews::open() {
         Ok(news) => news,
         Err(error) => {
-            warn!(%error, "the kernel gives no news of the network: KRA's return is found by probes alone");
+            warn!(
+                name: "no_line_news",
+                %error,
+                "the kernel gives no news of the network: KRA's return is found by probes alone"
+            );
             return std::future::pending().await;
         }
     };
@@ -33,7 +37,7 @@ pub(super) async fn watch_line(progress: Arc<Progress>) {
                 progress.line_returned();
             }
             Err(error) => {
-                warn!(%error, "reading the kernel's news of the network failed");
+                warn!(name: "no_line_news", %error, "reading the kernel's news of the network failed");
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         }

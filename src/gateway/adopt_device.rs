@@ -70,7 +70,12 @@ pub(super) async fn adopt_device<L: Registry>(
     let Adoption { identity, key, by, .. } = adoption;
     let Step::Adopt { first, registration } = step else {
         registry.put_right(&identity, &by).await?;
-        warn!(serial = %identity.serial, who = by.who, "the device's serial number was put right by a person");
+        warn!(
+            name: "device_adopted",
+            serial = %identity.serial,
+            who = by.who,
+            "the device's serial number was put right by a person"
+        );
         return Ok(Adopted::PutRight(identity));
     };
     let key = match key {
@@ -84,7 +89,7 @@ pub(super) async fn adopt_device<L: Registry>(
         },
     };
     registry.adopt(&identity, &registration, &key, first, &by).await?;
-    info!(sdc_id = registration.scu_id, who = by.who, "device adopted");
+    info!(name: "device_adopted", sdc_id = registration.scu_id, who = by.who, "device adopted");
     Ok(Adopted::Active(registration))
 }
 

@@ -283,6 +283,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     // A send in doubt may have used up a try too.
                     attempt: tries.map(|head| head.attempts.max(head.unsure_sends) + 1),
                 };
+                self.progress.sends(document, about.trader_ref.clone());
                 let sent = self.authority.save(&bound.request, device, key, &about).await;
                 if matches!(sent, Sent::Answered(_)) {
                     self.progress.contact(self.clock.wall_ms());
@@ -348,7 +349,8 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             // It may be replaced already.
             self.progress.notes_may_rejoin();
         }
-        tell_outcome((document, sale.as_ref()), number, ruling);
+        let sent = self.progress.trader_ref(document);
+        tell_outcome((document, sent, sale.as_ref()), number, ruling);
         if ruling.status == Status::Rejected && doubts_lists(&ruling.words) {
             self.progress.doubt_lists();
         }
@@ -433,11 +435,13 @@ const LISTED_BEFORE: i64 = 600;
 fn tell(drain: &Drain, could_look_up: bool, doubted: bool) {
     if could_look_up && drain.no_look_up() {
         warn!(
+            name: "no_look_up",
             "this KRA has no function to look up an invoice: a lost answer is settled by sending the same again"
         );
     }
     if let Some(doubt) = drain.doubt().filter(|_| !doubted) {
         warn!(
+            name: "sale_in_doubt",
             seq = doubt.document,
             invc_no = doubt.number,
             "the answer to a sale is missing: asking KRA's books"

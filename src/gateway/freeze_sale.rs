@@ -75,6 +75,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         self.progress.register_clock(&sale.origin, news);
         if ahead {
             warn!(
+                name: "sale_from_the_future",
                 seq = sale.seq,
                 confirmed_at = %told,
                 "a sale's time lies in the future: KRA is told the present; set the register's clock"

@@ -138,7 +138,16 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let (act, who) = (order.command.word(), order.who.as_str());
         let seq = order.command.document().map_or(0, |(document, _)| document);
         let reason = order.reason.as_deref().unwrap_or("");
-        info!(seq, act, who, reason, done = answer.is_ok(), said, "a person gave an order");
+        info!(
+            name: "order_given",
+            seq,
+            act,
+            who,
+            reason,
+            done = answer.is_ok(),
+            said,
+            "a person gave an order"
+        );
         // Whoever asked may have gone.
         let _ = told.send(answer);
         Ok(())

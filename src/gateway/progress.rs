@@ -51,6 +51,7 @@ pub struct Progress {
     closing: watch::Sender<bool>,
     turn: Mutex<Turn>,
     last_receipt: Mutex<Option<LastReceipt>>,
+    sent: Mutex<Option<(Seq, String)>>,
     webhooks: Mutex<BTreeMap<&'static str, Waiting>>,
     fast_registers: Mutex<BTreeMap<String, FastRegister>>,
 }
@@ -94,6 +95,7 @@ impl Default for Progress {
             last_receipt: Mutex::default(),
             // At a start too: the last run may have ended before it came to it.
             rejoin: AtomicBool::new(true),
+            sent: Mutex::default(),
             webhooks: Mutex::default(),
             fast_registers: Mutex::default(),
             closing: watch::Sender::new(false),
@@ -144,6 +146,18 @@ impl Progress {
     pub fn overdue(&self) -> Duration {
         let turn = *self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         turn.began.elapsed().saturating_sub(turn.at_most)
+    }
+
+    /// This document is being sent; the register's own number of it.
+    pub(super) fn sends(&self, document: Seq, trader_ref: Option<String>) {
+        *self.sent.lock().unwrap_or_else(PoisonError::into_inner) = trader_ref.map(|it| (document, it));
+    }
+
+    /// The register's own number of a document, if it is the one that was sent last: for the journal, without a look at the
+    /// store.
+    pub(super) fn trader_ref(&self, document: Seq) -> Option<String> {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.as_ref().filter(|(seq, _)| *seq == document).map(|(_, trader_ref)| trader_ref.clone())
     }
 
     /// KRA gave this receipt.

@@ -69,9 +69,9 @@ fn tell(change: &AlertChange) {
     let AlertChange { raised, alert } = change;
     let about = alert.about;
     match (raised, alert.code.as_str()) {
-        (false, _) => info!(alert = alert.code, about, "alert cleared"),
+        (false, _) => info!(name: "alert_cleared", alert = alert.code, about, "alert cleared"),
         // The line comes back by itself; everything else needs a person.
-        (true, "kra_down") => warn!(alert = alert.code, "{}", alert.message),
-        (true, _) => error!(alert = alert.code, about, "{}", alert.message),
+        (true, "kra_down") => warn!(name: "alert_raised", alert = alert.code, "{}", alert.message),
+        (true, _) => error!(name: "alert_raised", alert = alert.code, about, "{}", alert.message),
     }
 }

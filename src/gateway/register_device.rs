@@ -110,19 +110,32 @@ async fn ask<L: Registry, A: Authority>(
     authority: &A,
 ) -> Result<Registered, LedgerError> {
     registry.intend(&identity).await?;
-    info!(tin = %identity.tin, bhf_id = %identity.bhf_id, "registering this device with KRA");
+    info!(
+        name: "device_registering",
+        tin = %identity.tin,
+        bhf_id = %identity.bhf_id,
+        "registering this device with KRA"
+    );
     match authority.initialise(&identity).await {
         Initialised::Answered { http_status, body } => {
             let answer = KeptAnswer { device: identity, http_status, body };
             if let Err(error) = registry.keep_answer(&answer).await {
-                error!(%error, "KRA's answer to the registration cannot be kept: it is read from memory");
+                error!(
+                    name: "device_waits",
+                    %error,
+                    "KRA's answer to the registration cannot be kept: it is read from memory"
+                );
             }
             conclude(&answer, registry).await
         }
         Initialised::InDoubt(message) => {
             let words = Words { message, ..Words::default() };
             registry.not_registered(&identity, RegistrationFailure::Lost(words.clone())).await?;
-            error!(kra = words.in_short(), "the answer to the device's registration was lost");
+            error!(
+                name: "device_answer_lost",
+                kra = words.in_short(),
+                "the answer to the device's registration was lost"
+            );
             Ok(Registered::Away(words))
         }
         Initialised::NotSent(unreachable) => {
@@ -155,6 +168,7 @@ pub async fn expect_device<L: Registry>(identity: &DeviceIdentity, registry: &L)
             if known != *identity && !registry.has_documents() =>
         {
             warn!(
+                name: "device_differs",
                 known_tin = %known.tin, known_bhf_id = %known.bhf_id, known_serial = %known.serial,
                 tin = %identity.tin, bhf_id = %identity.bhf_id, serial = %identity.serial,
                 "the configuration names another device than was tried so far, and nothing was sold: it counts from now on"
@@ -176,13 +190,17 @@ pub(super) async fn conclude<L: Registry>(
         Ok((registration, key)) => registered(identity, registration, key, registry).await,
         Err(InitialiseRefusal::Unreadable(words) | InitialiseRefusal::Unsure(words)) => {
             registry.not_registered(identity, RegistrationFailure::Lost(words.clone())).await?;
-            error!(kra = words.in_short(), "KRA's answer to the registration cannot be used");
+            error!(
+                name: "device_refused",
+                kra = words.in_short(),
+                "KRA's answer to the registration cannot be used"
+            );
             Ok(Registered::Away(words))
         }
         Err(InitialiseRefusal::AlreadyInstalled(words)) => already_installed(identity, words, registry).await,
         Err(InitialiseRefusal::Refused(words)) => {
             registry.not_registered(identity, RegistrationFailure::Refused(words.clone())).await?;
-            error!(kra = words.in_short(), "KRA refused to register this device");
+            error!(name: "device_refused", kra = words.in_short(), "KRA refused to register this device");
             Ok(Registered::Refused(words))
         }
     }
@@ -195,7 +213,12 @@ async fn registered<L: Registry>(
     registry: &L,
 ) -> Result<Registered, LedgerError> {
     registry.register(identity, &registration, &key).await?;
-    info!(sdc_id = registration.scu_id, taxpayer = registration.taxpayer_name, "device registered with KRA");
+    info!(
+        name: "device_registered",
+        sdc_id = registration.scu_id,
+        taxpayer = registration.taxpayer_name,
+        "device registered with KRA"
+    );
     Ok(Registered::Now(identity.clone(), registration, key))
 }
 
@@ -208,14 +231,21 @@ async fn already_installed<L: Registry>(
     let left = registry.left_over(identity).await?;
     for earlier in &left.answers {
         if let Ok((registration, key)) = initialise::read(earlier.http_status, &earlier.body) {
-            warn!("KRA has this device already: going on with its earlier answer, which was put aside");
+            warn!(
+                name: "device_adopted",
+                "KRA has this device already: going on with its earlier answer, which was put aside"
+            );
             return registered(identity, registration, key, registry).await;
         }
     }
     let key = left.key || left.answers.iter().any(|earlier| initialise::key(&earlier.body).is_some());
     let words = Words { message: what_to_write(identity, &words.message, key), ..words };
     registry.not_registered(identity, RegistrationFailure::Refused(words.clone())).await?;
-    error!(kra = words.in_short(), "KRA has this device already, and not all of its answer is here");
+    error!(
+        name: "device_refused",
+        kra = words.in_short(),
+        "KRA has this device already, and not all of its answer is here"
+    );
     Ok(Registered::Refused(words))
 }
 

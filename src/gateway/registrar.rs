@@ -206,9 +206,9 @@ fn tell(result: &Result<Registered, LedgerError>, trouble: &mut String) {
     };
     if now != *trouble && !now.is_empty() {
         if failed {
-            error!(why = now, "registering the device failed; it is tried again");
+            error!(name: "device_waits", why = now, "registering the device failed; it is tried again");
         } else {
-            warn!(kra = now, "the device is not registered yet");
+            warn!(name: "device_waits", kra = now, "the device is not registered yet");
         }
     }
     *trouble = now;

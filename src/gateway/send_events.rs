@@ -94,7 +94,12 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
             Ok(Some(read_to)) => (read_to.min(last), true),
             Ok(None) => (last, false),
             Err(error) => {
-                error!(webhook = name, %error, "how far the webhook was told is lost: it is told what happens from now on");
+                error!(
+                    name: "webhook_place_lost",
+                    webhook = name,
+                    %error,
+                    "how far the webhook was told is lost: it is told what happens from now on"
+                );
                 (last, false)
             }
         };
@@ -102,7 +107,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
         if !known {
             self.save(&mut place).await;
         }
-        info!(webhook = name, after = read_to, "events are posted to the webhook");
+        info!(name: "webhook_goes_on", webhook = name, after = read_to, "events are posted to the webhook");
         place
     }
 
@@ -151,6 +156,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
                     if failures > 0 {
                         self.progress.webhook_waits(name, None);
                         info!(
+                            name: "webhook_goes_on",
                             webhook = name,
                             event = event.id,
                             tries = failures + 1,
@@ -162,6 +168,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
                 Afterwards::Skip => {
                     self.progress.webhook_waits(name, None);
                     error!(
+                        name: "webhook_event_left_out",
                         webhook = name,
                         event = event.id,
                         why = in_words(&posted),
@@ -175,6 +182,7 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
                     // One line for an outage, however long it lasts.
                     if failures == 0 {
                         warn!(
+                            name: "webhook_waits",
                             webhook = name,
                             event = event.id,
                             why,
@@ -202,7 +210,13 @@ impl<L: EventLog + Bookmarks, R: Receiver> Sending<L, R> {
         match self.log.set_bookmark(name, place.read_to).await {
             Ok(()) => (place.saved, place.due) = (place.read_to, false),
             Err(error) => {
-                warn!(webhook = name, %error, after = place.saved, "how far the webhook was told could not be written: some events may be posted twice");
+                warn!(
+                    name: "webhook_place_lost",
+                    webhook = name,
+                    %error,
+                    after = place.saved,
+                    "how far the webhook was told could not be written: some events may be posted twice"
+                );
             }
         }
     }

@@ -116,7 +116,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                             "a document changed meanwhile: look at the series again".to_owned(),
                         )));
                     }
-                    warn!(?finding, "found while adopting the series");
+                    warn!(name: "series_finding", ?finding, "found while adopting the series");
                 }
                 Step::Finish(outcome) => {
                     self.ledger.set_series(&acted, &outcome).await?;

@@ -35,7 +35,12 @@ impl<L: ClockLog, C: Clock> ClockWatch<L, C> {
         self.last = Some(now);
         if let Some(step) = jumped {
             let (by, forward) = (Duration::from_millis(step.by_ms().unsigned_abs()), step.by_ms() > 0);
-            warn!(by = %humantime::format_duration(by), forward, "the wall clock jumped");
+            warn!(
+                name: "clock_jumped",
+                by = %humantime::format_duration(by),
+                forward,
+                "the wall clock jumped"
+            );
             self.instruments.counters.clock_stepped();
             self.instruments.lookout.clock_stepped();
             if let Err(error) = self.log.record_clock_step(step).await {
@@ -49,7 +54,10 @@ impl<L: ClockLog, C: Clock> ClockWatch<L, C> {
     fn believe_kra(&self) {
         let agrees = self.instruments.lookout.now().agrees();
         if agrees && self.clock.kept() && self.clock.behind() == Some(Behind::Record) {
-            info!("the clock is behind earlier records, and KRA agrees with it: it is trusted again");
+            info!(
+                name: "clock_believed",
+                "the clock is behind earlier records, and KRA agrees with it: it is trusted again"
+            );
             self.clock.believe();
         }
     }

@@ -121,6 +121,11 @@ async fn after_failed_accept(listener: &Listener, error: &io::Error) {
     if broken.contains(&error.kind()) {
         return;
     }
-    warn!(listener = %listener, error = error as &dyn std::error::Error, "cannot accept a connection; trying again in 1 s");
+    warn!(
+        name: "cannot_accept",
+        listener = %listener,
+        error = error as &dyn std::error::Error,
+        "cannot accept a connection; trying again in 1 s"
+    );
     tokio::time::sleep(Duration::from_secs(1)).await;
 }

@@ -138,7 +138,14 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
         match taken {
             Ok(Taken { sale, repeat: false }) => {
                 let seq = sale.seq;
-                info!(seq, trd_invc_no = %sale.invoice.trader_ref, total = %sale.invoice.total, status = sale.status.word(), "sale accepted");
+                info!(
+                    name: "sale_accepted",
+                    seq,
+                    trd_invc_no = %sale.invoice.trader_ref,
+                    total = %sale.invoice.total,
+                    status = sale.status.word(),
+                    "sale accepted"
+                );
                 // Just accepted, so it is the last in the queue.
                 let position = self.taking.ledger.counts().waiting.max(1);
                 Ok(Reply::accepted(self.state(&sale, prefix, Some(position))))
@@ -357,7 +364,7 @@ pub(super) fn ledger_refusal(error: &LedgerError) -> Refusal {
         }
         LedgerError::DiskLow => (Unavailable::DiskLow, LATER),
         LedgerError::Failed(why) => {
-            error!(why, "the store failed");
+            error!(name: "store_failed", why, "the store failed");
             (Unavailable::StoreFailed, LATER)
         }
         LedgerError::Full => (Unavailable::QueueFull, LATER),

@@ -123,7 +123,12 @@ impl FrameTalk {
         let data = if self.seven_bit { in_ascii(body) } else { body };
         let frame = Frame { seq, kind: letter(status), data };
         frame.encode().unwrap_or_else(|error| {
-            tracing::error!(port = self.port.name(), %error, "a reply fits no frame");
+            tracing::error!(
+                name: "serial_reply_lost",
+                port = self.port.name(),
+                %error,
+                "a reply fits no frame"
+            );
             let Answer { status, body } = Answer::internal();
             let frame = Frame { seq, kind: letter(status), data: body };
             frame.encode().expect("it is short, and text")

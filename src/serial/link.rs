@@ -181,7 +181,11 @@ where
         self.talk.silent(now);
         if self.outbox.elapsed(now) {
             self.port.count(LineEvent::Unsent, 1);
-            warn!(port = self.port.name(), "the line takes nothing: a reply was left out");
+            warn!(
+                name: "serial_reply_lost",
+                port = self.port.name(),
+                "the line takes nothing: a reply was left out"
+            );
         }
     }
 
@@ -218,8 +222,8 @@ where
             let port = self.port.name();
             match speaker {
                 // Each slip of a technician's fingers is nothing to worry about.
-                Speaker::Typed => info!(port, speaker = speaker.word(), "{speaker}"),
-                _ => warn!(port, speaker = speaker.word(), "{speaker}"),
+                Speaker::Typed => info!(name: "serial_speaker", port, speaker = speaker.word(), "{speaker}"),
+                _ => warn!(name: "serial_speaker", port, speaker = speaker.word(), "{speaker}"),
             }
         }
     }

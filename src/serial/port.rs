@@ -83,7 +83,7 @@ where
         let why = match open(settings.clone()).await {
             Ok(stream) => {
                 if port.stands(None) {
-                    info!(port = port.name(), "serial port open");
+                    info!(name: "serial_open", port = port.name(), "serial port open");
                 }
                 let began = Instant::now();
                 let ended = link.run(stream).await;
@@ -103,6 +103,7 @@ where
         };
         if port.stands(Some(why.clone())) {
             warn!(
+                name: "serial_unusable",
                 port = port.name(),
                 reason = why,
                 "serial port not usable: {why}; it is tried again by itself"

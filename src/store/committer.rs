@@ -104,7 +104,11 @@ impl Committer {
                 Ok(None) => {}
                 Ok(Some(closed)) => return self.stop(&CommitError::Stopping, Some(closed)),
                 Err(Broken(why)) => {
-                    tracing::error!(why, "the store takes no more records; the daemon must be started again");
+                    tracing::error!(
+                        name: "store_failed",
+                        why,
+                        "the store takes no more records; the daemon must be started again"
+                    );
                     // Best effort: the disk may not take this either.
                     if let Err(error) = std::fs::write(&self.failed_marker, &why) {
                         tracing::warn!(%error, "the failure could not be noted on the disk");
@@ -405,14 +409,14 @@ impl Committer {
             return Err(self.broken(failed));
         }
         if self.writer.spares().take_reserve() {
-            tracing::warn!("the disk is full: its reserve is given up for the index");
+            tracing::warn!(name: "disk_full", "the disk is full: its reserve is given up for the index");
             if let Err(error) = give_up_reserve(self.writer.disk()) {
                 tracing::warn!(%error, "the reserve could not be removed");
             }
         }
         let mended = reopen_index(&self.shared, (self.indexed, self.head.0), self.sums);
         mended.map_err(|IndexError { what, .. }| self.broken(format!("{failed}; opened anew: {what}")))?;
-        tracing::warn!(%error, "the disk was full; the index is open again");
+        tracing::warn!(name: "disk_full", %error, "the disk was full; the index is open again");
         Ok(())
     }
 }

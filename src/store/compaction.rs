@@ -83,7 +83,7 @@ pub(crate) fn compact(
     sync_index_files(&path).map_err(io_at("syncing the index", &path))?;
     lower_marker(&marker).map_err(io_at("noting that the index is open", &marker))?;
     let documents = moved.sums.keys.count;
-    tracing::info!(before, after, documents, "the index was made smaller");
+    tracing::info!(name: "index_compacted", before, after, documents, "the index was made smaller");
     report.compacted = Some((before, after));
     Ok(moved)
 }

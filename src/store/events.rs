@@ -62,7 +62,11 @@ impl Reader {
         let records = match self.store.read_on(&mut cursor, Some(KINDS), most) {
             Ok(records) => records,
             Err(ReadError::Damaged(damage)) => {
-                tracing::warn!(%damage, "events are lost to damage in the journal: run `etims-gateway verify`");
+                tracing::warn!(
+                    name: "events_lost",
+                    %damage,
+                    "events are lost to damage in the journal: run `etims-gateway verify`"
+                );
                 let more = self.store.skip_damage(&mut cursor).map_err(|error| read_failed(&error))?;
                 page.read_to = if more { cursor.read_to() } else { self.store.head().0 };
                 page.lost.push((after.saturating_add(1), page.read_to));
@@ -78,7 +82,12 @@ impl Reader {
                     page.events.push(Event { id: record.seq, at_ms: record.stamp.wall_ms, what })
                 }
                 Err(error) => {
-                    tracing::warn!(record = record.seq, %error, "an event is lost: its sale cannot be read");
+                    tracing::warn!(
+                        name: "events_lost",
+                        record = record.seq,
+                        %error,
+                        "an event is lost: its sale cannot be read"
+                    );
                     page.lost.push((record.seq, record.seq));
                 }
             }

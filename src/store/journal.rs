@@ -629,7 +629,7 @@ impl Writer {
             self.disk.rename(RESERVE, &name)?;
             self.file = self.disk.open(&name)?;
             self.file.cut(u64::from(self.segment_size))?;
-            tracing::warn!("the disk is full: the journal goes on in its reserve");
+            tracing::warn!(name: "disk_full", "the disk is full: the journal goes on in its reserve");
             self.segment_size
         } else {
             return Ok(Next::Full);

@@ -236,7 +236,10 @@ impl JournalLedger {
             match self.store.commit(records.clone()).await {
                 Err(CommitError::DiskFull) => {
                     if !told {
-                        warn!("the disk is full and the reserve is used up: the drain waits for room");
+                        warn!(
+                            name: "disk_full",
+                            "the disk is full and the reserve is used up: the drain waits for room"
+                        );
                     }
                     told = true;
                     tokio::time::sleep(FULL_DISK_PAUSE).await;

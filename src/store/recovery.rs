@@ -203,7 +203,10 @@ fn load_key(dir: &Path, options: &Options) -> Result<Signer, OpenError> {
 /// The index needs a little room to be opened at all.
 fn make_room_to_open(disk: &dyn Disk) -> io::Result<()> {
     if disk.free()? < ROOM_TO_OPEN && give_up_reserve(disk)? {
-        tracing::warn!("the disk is full: its reserve was given up so that the store can be opened");
+        tracing::warn!(
+            name: "disk_full",
+            "the disk is full: its reserve was given up so that the store can be opened"
+        );
     }
     Ok(())
 }

@@ -106,7 +106,11 @@ impl Registry for JournalLedger {
             Ok((_, environment)) => format!("it is of the environment {environment:?}"),
             Err(error) => error.to_string(),
         };
-        warn!(why = stranger, "an answer to a registration cannot be used and is put aside");
+        warn!(
+            name: "device_answer_put_aside",
+            why = stranger,
+            "an answer to a registration cannot be used and is put aside"
+        );
         self.secrets.set_answer_apart().await.map_err(|error| secret_failed(&error))?;
         Ok(None)
     }

@@ -64,7 +64,7 @@ pub(crate) fn open_index(
     let opened = match opened {
         Ok(opened) => opened,
         Err(why) => {
-            tracing::warn!(why, "the index is made anew from the journal");
+            tracing::warn!(name: "index_rebuilt", why, "the index is made anew from the journal");
             let opened = rebuild(dir, reader, journal, options, report, progress)?;
             report.rebuilt = Some(why);
             opened
@@ -179,7 +179,7 @@ fn catch_up(
 /// The disk is too full to open the index: no reason to distrust it. It stays as it is for the next start.
 fn no_room(path: &Path, dir: &Path) -> OpenError {
     if let Err(error) = fs::remove_file(marker_path(dir)) {
-        tracing::warn!(%error, "the index will be made anew at the next start");
+        tracing::warn!(name: "index_rebuilt", %error, "the index will be made anew at the next start");
     }
     OpenError::Io {
         step: "opening the index",

@@ -511,7 +511,7 @@ impl Shared {
     pub(crate) fn note_damage(&self, damage: Damage) {
         let mut public = self.public();
         if !public.damage.contains(&damage) {
-            tracing::error!(%damage, "the journal is damaged");
+            tracing::error!(name: "journal_damaged", %damage, "the journal is damaged");
             public.damage.push(damage);
         }
     }

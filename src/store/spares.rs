@@ -219,7 +219,12 @@ impl Stock {
                 (Ok(false), _) => {}
                 (Err(error), _) => {
                     if !told {
-                        tracing::warn!(%error, name, "no room could be made ahead; tried again every few seconds");
+                        tracing::warn!(
+                            name: "no_room_ahead",
+                            %error,
+                            name,
+                            "no room could be made ahead; tried again every few seconds"
+                        );
                     }
                     told = true;
                     let _ = disk.remove(&making(&name));

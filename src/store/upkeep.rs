@@ -108,7 +108,11 @@ impl Upkeep {
     fn tell(&mut self, done: &Done) {
         match done {
             Done::Waiting(why) if self.told.as_ref() != Some(why) => {
-                tracing::warn!(why, "a segment older than storage.retention is kept for now");
+                tracing::warn!(
+                    name: "segment_kept",
+                    why,
+                    "a segment older than storage.retention is kept for now"
+                );
                 self.told = Some(why.clone());
             }
             Done::Waiting(_) => {}
@@ -145,11 +149,16 @@ impl Upkeep {
             Ok(packed) => {
                 journal.was_packed(&packed);
                 let Packed { before, after, .. } = packed;
-                tracing::info!(segment, before, after, "segment compressed");
+                tracing::info!(name: "segment_compressed", segment, before, after, "segment compressed");
                 Done::Packed(packed)
             }
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {
-                tracing::warn!(segment, %error, "a segment could not be compressed; it is tried again");
+                tracing::warn!(
+                    name: "segment_not_compressed",
+                    segment,
+                    %error,
+                    "a segment could not be compressed; it is tried again"
+                );
                 Done::Nothing
             }
             Err(error) => {
@@ -159,7 +168,12 @@ impl Upkeep {
                     let what = format!("it is not compressed: {error}");
                     self.shared.note_damage(Damage { segment, offset: 0, what });
                 } else {
-                    tracing::warn!(segment, %error, "a segment could not be compressed; it is tried again in an hour");
+                    tracing::warn!(
+                        name: "segment_not_compressed",
+                        segment,
+                        %error,
+                        "a segment could not be compressed; it is tried again in an hour"
+                    );
                 }
                 Done::Nothing
             }
@@ -221,6 +235,7 @@ impl Upkeep {
                 Answer::Carried(count) => {
                     self.carried += count;
                     tracing::info!(
+                        name: "documents_carried",
                         segment,
                         count,
                         "unfinished documents, items and code lists taken along from the oldest segment"
@@ -262,9 +277,15 @@ impl Upkeep {
         self.youngest.remove(&segment);
         self.shared.journal.forget_before(first_segment);
         match remove_before(self.shared.journal.disk(), first_segment) {
-            Ok(freed) => tracing::info!(segment, documents = count, freed, "{text}"),
+            Ok(freed) => tracing::info!(name: "segment_retired", segment, documents = count, freed, "{text}"),
             Err(error) => {
-                tracing::warn!(segment, documents = count, %error, "{text}; its file could not be removed, the next start tries again");
+                tracing::warn!(
+                    name: "segment_retired",
+                    segment,
+                    documents = count,
+                    %error,
+                    "{text}; its file could not be removed, the next start tries again"
+                );
             }
         }
         Ok(Done::Retired(segment))

@@ -16,6 +16,8 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::{LookupSpan, Registry};
 use tracing_subscriber::reload;
 
+use super::fields::Renamed;
+
 /// Where events go and how they look.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
@@ -85,7 +87,7 @@ fn filter(level: LevelFilter) -> Targets {
 }
 
 /// Fields without a prefix, so that MESSAGE_ID keeps its name; priorities as the rest of the journal uses them.
-fn journald() -> io::Result<tracing_journald::Layer> {
+fn journald() -> io::Result<Renamed<tracing_journald::Layer>> {
     let priorities = PriorityMappings {
         error: Priority::Error,
         warn: Priority::Warning,
@@ -94,7 +96,7 @@ fn journald() -> io::Result<tracing_journald::Layer> {
         trace: Priority::Debug,
     };
     let layer = tracing_journald::layer()?.with_field_prefix(None).with_priority_mappings(priorities);
-    Ok(layer.with_syslog_identifier("etims-gateway".to_owned()))
+    Ok(Renamed::new(layer.with_syslog_identifier("etims-gateway".to_owned())))
 }
 
 fn stderr_is_journal() -> bool {

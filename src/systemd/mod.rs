@@ -1,5 +1,7 @@
 //! Edge: the service manager and the journal.
 
+mod events;
+mod fields;
 mod journal;
 mod notify;
 mod passed_sockets;

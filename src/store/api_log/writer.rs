@@ -67,7 +67,11 @@ impl ExchangeLog {
         let (rows, writer) = match thread {
             Ok(thread) => (Some(sender), Some(thread)),
             Err(error) => {
-                warn!(%error, "no thread for the log of exchanges with KRA: none are kept in this run");
+                warn!(
+                    name: "api_log_lost",
+                    %error,
+                    "no thread for the log of exchanges with KRA: none are kept in this run"
+                );
                 (None, None)
             }
         };
@@ -143,13 +147,17 @@ impl Writer {
                     self.shared.newest.send_replace(n);
                     if std::mem::take(&mut self.trouble) {
                         let lost = self.shared.lost.load(Ordering::Relaxed);
-                        info!(lost, "exchanges with KRA are logged again");
+                        info!(name: "api_log_goes_on", lost, "exchanges with KRA are logged again");
                     }
                 }
                 Err(error) => {
                     self.shared.lost.fetch_add(1, Ordering::Relaxed);
                     if !std::mem::replace(&mut self.trouble, true) {
-                        warn!(%error, "exchanges with KRA cannot be logged; sales are not affected");
+                        warn!(
+                            name: "api_log_lost",
+                            %error,
+                            "exchanges with KRA cannot be logged; sales are not affected"
+                        );
                     }
                 }
             }
