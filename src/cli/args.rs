@@ -98,6 +98,9 @@ pub enum Command {
     /// Make the store of a new till
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Write man pages and shell completions, when a package is made
+    #[command(hide = true)]
+    Manual(ManualArgs),
 }
 
 /// How results are printed.
@@ -474,6 +477,14 @@ pub struct SalvageIndexArgs {
     pub dir: PathBuf,
     /// The journal's id
     pub journal: String,
+}
+
+/// Options of `manual`.
+#[derive(Args, Clone, Debug)]
+pub struct ManualArgs {
+    /// Directory to write to
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
 }
 
 /// `store ...`

@@ -7,7 +7,7 @@ use super::{
     Cli, Command, ConfigCommand, DeviceCommand, Exit, QueueCommand, SeriesCommand, StoreCommand,
     check_config, demo, device_adopt, device_init, device_moved, doctor, export, parse, queue_list,
     queue_park, queue_retry, queue_settle, queue_show, receipt, run, run_salvage, run_simulator, run_verify,
-    salvage_index, series_adopt, series_show, show_log, status, store_init,
+    salvage_index, series_adopt, series_show, show_log, status, store_init, write_manual,
 };
 use crate::config::process_environment;
 
@@ -38,6 +38,7 @@ fn carried_out() -> Exit {
         Command::Doctor(output) => doctor(config, output),
         Command::Export(arguments) => export(config, &arguments),
         Command::Log(arguments) => show_log(config, &arguments),
+        Command::Manual(arguments) => write_manual(&arguments),
         Command::Queue(QueueCommand::List(output)) => queue_list(config, output),
         Command::Queue(QueueCommand::Show(arguments)) => queue_show(config, &arguments.id, arguments.output),
         Command::Queue(QueueCommand::Park(arguments)) => queue_park(config, &arguments),

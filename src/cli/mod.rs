@@ -12,6 +12,7 @@ mod doctor;
 mod exit_code;
 mod export;
 mod log;
+mod manual;
 mod queue;
 mod queue_order;
 mod receipt;
@@ -26,9 +27,10 @@ mod verify_file;
 
 pub use args::{
     Cli, Command, ConfigCommand, DemoArgs, DemoWire, DeviceAdoptArgs, DeviceCommand, DeviceInitArgs,
-    DeviceMovedArgs, ExportArgs, ExportFormat, LogArgs, Output, QueueCommand, QueueParkArgs, QueueRetryArgs,
-    QueueSettleArgs, QueueShowArgs, ReceiptArgs, ReceiptFormat, SalvageArgs, SalvageIndexArgs,
-    SeriesAdoptArgs, SeriesCommand, SettledAs, SimulatorArgs, StoreCommand, VerifyArgs, parse,
+    DeviceMovedArgs, ExportArgs, ExportFormat, LogArgs, ManualArgs, Output, QueueCommand, QueueParkArgs,
+    QueueRetryArgs, QueueSettleArgs, QueueShowArgs, ReceiptArgs, ReceiptFormat, SalvageArgs,
+    SalvageIndexArgs, SeriesAdoptArgs, SeriesCommand, SettledAs, SimulatorArgs, StoreCommand, VerifyArgs,
+    parse,
 };
 pub use config_check::check_config;
 pub use demo::demo;
@@ -40,6 +42,7 @@ pub use doctor::doctor;
 pub use exit_code::Exit;
 pub use export::export;
 pub use log::show_log;
+pub use manual::write_manual;
 pub use queue::{queue_list, queue_show};
 pub use queue_order::{queue_park, queue_retry, queue_settle};
 pub use receipt::receipt;

@@ -136,6 +136,7 @@ impl CodeBook {
         };
         if let Some(why) = lost {
             tracing::error!(
+                name: "lists_unread",
                 why,
                 "KRA's lists could not be read whole: what is missing is taken from the built-in lists until KRA is asked for \
                  everything again; compare the rates in `etims-gateway status`"

@@ -272,6 +272,7 @@ impl<L: ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
         }
         if !outcome.1.is_empty() && word != "missing" {
             warn!(
+                name: "list_not_taken",
                 function = function.name(),
                 why = outcome.1,
                 "KRA's list was not fetched: it is tried again, the known one holds on"

@@ -29,6 +29,7 @@ impl<L: ListShelf, A, C: Clock> Refreshing<L, A, C> {
     ) -> Result<(), Trouble> {
         if listed.skipped > 0 {
             warn!(
+                name: "list_not_taken",
                 function = function.name(),
                 rows = listed.skipped,
                 "rows of KRA's list have no code that can be used: left out"
@@ -70,13 +71,14 @@ impl<L: ListShelf, A, C: Clock> Refreshing<L, A, C> {
         let refused: Vec<(String, String)> =
             refused.into_iter().map(|(class, fault)| (class, fault.to_string())).collect();
         for (class, why) in refused.iter().filter(|it| !book.refused.contains(it)) {
-            warn!(class, why, "KRA's list of this class is not taken over: the one before holds on");
+            warn!(name: "list_not_taken", class, why, "KRA's list of this class is not taken over: the one before holds on");
         }
         let some_refused = !refused.is_empty();
         // Only this task replaces the book.
         self.book.replace(Book { codes, rates, rate_change, refused, ..Book::clone(&book) });
         if rates != book.rates {
             warn!(
+                name: "rates_changed",
                 from = rates_text(&book.rates),
                 to = rates_text(&rates),
                 kra_time = at.map(|at| at.to_string()).unwrap_or_default(),
@@ -84,7 +86,7 @@ impl<L: ListShelf, A, C: Clock> Refreshing<L, A, C> {
             );
         }
         if !changed.is_empty() {
-            info!(classes = changed.join(", "), "KRA's code lists were taken over");
+            info!(name: "lists_taken", classes = changed.join(", "), "KRA's code lists were taken over");
         }
         Ok(some_refused)
     }
@@ -106,7 +108,7 @@ impl<L: ListShelf, A, C: Clock> Refreshing<L, A, C> {
         }
         self.keep(parts).await?;
         if changed > 0 {
-            info!(rows = news.len(), classes = classes.len(), "KRA's item classes were taken over");
+            info!(name: "lists_taken", rows = news.len(), classes = classes.len(), "KRA's item classes were taken over");
         }
         self.book.replace(Book { classes, ..Book::clone(&self.book.now()) });
         Ok(())
