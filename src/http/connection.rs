@@ -64,9 +64,15 @@ pub(super) async fn serve_connection<S, H, F>(
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = told_to_stop(shared.shutdown.clone()) => {
-            connection.as_mut().graceful_shutdown();
             pace.hurry();
-            connection.await
+            // hyper would close at once where nothing was said yet: the first request may be on its way.
+            tokio::select! {
+                result = connection.as_mut() => result,
+                () = pace.spoken() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
         }
     };
     if let Err(error) = result {

@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
 use super::limits::Limits;
@@ -29,6 +30,8 @@ enum Phase {
 #[derive(Clone, Debug)]
 pub(super) struct Pace {
     phase: Arc<Mutex<Phase>>,
+    /// The client has said something.
+    spoke: watch::Sender<bool>,
     header: Duration,
     idle: Duration,
     stall: Duration,
@@ -38,7 +41,13 @@ impl Pace {
     /// Starts as if the first byte of a request had come: a new connection is there to ask something.
     pub(super) fn new(limits: &Limits) -> Pace {
         let phase = Arc::new(Mutex::new(Phase::Head(Instant::now() + limits.header_timeout)));
-        Pace { phase, header: limits.header_timeout, idle: limits.idle_timeout, stall: limits.body_timeout }
+        Pace {
+            phase,
+            spoke: watch::Sender::new(false),
+            header: limits.header_timeout,
+            idle: limits.idle_timeout,
+            stall: limits.body_timeout,
+        }
     }
 
     /// The head of a request is there; it is in hand until the guard is dropped with the end of its answer.
@@ -54,7 +63,14 @@ impl Pace {
         }
     }
 
+    /// Resolves once the client has said something.
+    pub(super) async fn spoken(&self) {
+        let mut spoke = self.spoke.subscribe();
+        let _ = spoke.wait_for(|spoke| *spoke).await;
+    }
+
     fn first_byte(&self, now: Instant) {
+        self.spoke.send_if_modified(|spoke| !std::mem::replace(spoke, true));
         if let Phase::Idle(_) = self.get() {
             self.set(Phase::Head(now + self.header));
         }

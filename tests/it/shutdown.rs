@@ -36,6 +36,29 @@ fn while_idle() {
     assert!(shop.till().connect().is_err());
 }
 
+/// A register that connected before the stop, and whose first request comes after it.
+#[test]
+fn with_a_request_on_its_way() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let mut gateway = shop.open_registered();
+    let till = shop.till();
+    let mut early = till.connect().unwrap();
+    // Connections are accepted one after the other: the one before has been, too.
+    till.get("/api/device/status/").expect(200);
+    gateway.terminate();
+    eventually("the stop has begun", || {
+        gateway.notices().iter().any(|line| line == "STOPPING=1").then_some(())
+    });
+    early.send(&till.request("POST", "/api/sales/", Some(sale("S-1").to_string().as_bytes()))).unwrap();
+    let answer = early.answer().expect("it is answered");
+    assert!(matches!(answer.status, 201 | 202), "{answer:?}");
+    assert_eq!(gateway.wait_end(LIMIT).code(), Some(0));
+    let gateway = shop.open();
+    shop.till().wait_status("S-1", "signed");
+    gateway.stop();
+}
+
 #[test]
 fn twice_told_and_while_kra_is_away() {
     let kra = Kra::start(Wire::Json);
