@@ -16,9 +16,9 @@ while [ $# -gt 0 ]; do
         *) sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//p}' "$0" >&2; exit 64 ;;
     esac
 done
-export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
-
 cargo build --release --locked >&2
+# Not before: the build takes the last commit's time by itself, and another variable would have it made anew.
+export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}"
 built=$(cargo metadata --format-version 1 --no-deps --offline | python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
 
 # The same pages for every architecture.
