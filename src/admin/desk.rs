@@ -9,9 +9,9 @@ use super::export::export;
 use super::message::{QueuePage, QueueRow, StatusMessage};
 use super::story::DocumentMessage;
 use crate::gateway::ports::{
-    ApiLog, Authority, Clock, Exports, Ledger, LedgerError, Registry, Sale, StoreHealth, Stories,
+    ApiLog, Authority, Clock, Exports, ItemLog, Ledger, LedgerError, Registry, Sale, StoreHealth, Stories,
 };
-use crate::gateway::{Operator, Printer, Registrar, Watch};
+use crate::gateway::{Keeping, Operator, Printer, Registrar, Watch};
 use crate::http::{Answer, Request};
 use crate::pos::{Refusal, Reply, printed, technicians_order};
 use crate::status::{alerts, degraded};
@@ -27,6 +27,8 @@ const BY_TRADER_REF: &str = "trd:";
 pub struct AdminDesk<L, A, C> {
     /// The log and the device.
     pub ledger: Arc<L>,
+    /// Keeps items.
+    pub keeping: Keeping<L, C>,
     /// Knows how everything is.
     pub watch: Arc<Watch<L, A, C>>,
     /// Registers the device.
@@ -39,7 +41,9 @@ pub struct AdminDesk<L, A, C> {
     pub printer: Arc<Printer<L>>,
 }
 
-impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
+impl<L: Exports + ItemLog + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock>
+    AdminDesk<L, A, C>
+{
     /// One request.
     pub async fn answer(&self, request: Request) -> Answer {
         let segments: Vec<&str> = request.segments.iter().map(String::as_str).collect();
@@ -48,6 +52,7 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
             (&Method::GET, ["log"]) => exchanges(&self.exchanges, &request).await,
             (&Method::GET, ["queue"]) => self.queue(request.query_value("after")).await,
             (&Method::GET, ["queue", id]) => self.document(id).await,
+            (&Method::POST, ["queue", "retry-item"]) => self.retry_item(&request).await,
             (&Method::POST, ["queue", "retry-all"]) => self.wide_order(false, &request).await,
             (&Method::POST, ["queue", word @ ("park" | "retry" | "settle")]) => {
                 self.order_about(word, &request).await
@@ -85,7 +90,8 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
             Ok(sales) => {
                 let next = sales.last().map(|sale| sale.seq).filter(|_| sales.len() == PAGE);
                 let documents = sales.iter().map(QueueRow::of).collect();
-                Answer::json(StatusCode::OK, &QueuePage { documents, next })
+                let items = if after.is_none() { self.item_rows() } else { Vec::new() };
+                Answer::json(StatusCode::OK, &QueuePage { documents, items, next })
             }
             Err(error) => unreadable(&error),
         }
@@ -101,7 +107,13 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
                     Ok(story) => Answer::json(StatusCode::OK, &DocumentMessage::of(sale, &story)),
                     Err(error) => unreadable(&error),
                 },
-                None => Answer::refusal(StatusCode::NOT_FOUND, "not_found", "no sale has this number"),
+                None => match self.item(id) {
+                    Some(item) => Answer::json(StatusCode::OK, &item),
+                    None => {
+                        let words = "no sale has this number, and no item this code";
+                        Answer::refusal(StatusCode::NOT_FOUND, "not_found", words)
+                    }
+                },
             },
             Err(error) => unreadable(&error),
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::desk::{AdminDesk, refused, unreadable};
 use super::order::{bad_request, by};
 use crate::fiscal::{BhfId, CmcKey, DeviceIdentity, DeviceSerial, Tin};
-use crate::gateway::ports::{Authority, Clock, Exports, Ledger, Registry, StoreHealth, Stories};
+use crate::gateway::ports::{Authority, Clock, Exports, ItemLog, Ledger, Registry, StoreHealth, Stories};
 use crate::gateway::{Adopted, Adoption, Registered};
 use crate::http::{Answer, Request};
 use crate::pos::{DeviceActive, Refusal, parse_device_request};
@@ -65,7 +65,9 @@ struct Key<'a> {
     cmc_key: &'a str,
 }
 
-impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
+impl<L: Exports + ItemLog + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock>
+    AdminDesk<L, A, C>
+{
     pub(super) async fn init_device(&self, body: &[u8]) -> Answer {
         let identity = match parse_device_request(body) {
             Ok(identity) => identity,

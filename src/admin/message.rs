@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gateway::ports::Sale;
+use crate::fiscal::KraDateTime;
+use crate::gateway::ports::{KeptItem, Sale};
 use crate::queue::Seq;
 use crate::status::{Alert, Snapshot};
 
@@ -23,9 +24,47 @@ pub struct StatusMessage {
 pub struct QueuePage {
     /// In order of acceptance.
     pub documents: Vec<QueueRow>,
+    /// On the first page: items that KRA did not take, and the first that wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub items: Vec<ItemRow>,
     /// Where to go on; none on the last page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Seq>,
+}
+
+/// One item of the queue.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemRow {
+    /// Its code.
+    pub item_cd: String,
+    /// Its name.
+    pub item_nm: String,
+    /// `queued`, `saved`, `refused` or `parked`.
+    pub status: String,
+    /// KRA's words, where it did not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// The last sale that was sent naming it, where KRA did not take it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trd_invc_no: Option<String>,
+    /// Since when it is as it is here, RFC 3339.
+    pub as_of: String,
+}
+
+impl ItemRow {
+    /// Of this item, and the sale that names it.
+    pub fn of(kept: &KeptItem, trd_invc_no: Option<String>) -> Self {
+        let as_of = KraDateTime::from_unix(kept.changed_ms.div_euclid(1000));
+        Self {
+            item_cd: kept.item.code.clone(),
+            item_nm: kept.item.name.clone(),
+            status: kept.standing.word().to_owned(),
+            last: kept.standing.words().map(str::to_owned),
+            trd_invc_no,
+            as_of: as_of.map(KraDateTime::rfc3339).unwrap_or_default(),
+        }
+    }
 }
 
 /// One document of the queue.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::desk::AdminDesk;
 use super::series::SeriesMessage;
 use crate::gateway::Order;
-use crate::gateway::ports::{Acted, Authority, Clock, Exports, Ledger, Registry, StoreHealth, Stories};
+use crate::gateway::ports::{
+    Acted, Authority, Clock, Exports, ItemLog, Ledger, Registry, StoreHealth, Stories,
+};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::{Command, Declined, Seen, Seq, Settlement, Status};
 
@@ -64,7 +66,9 @@ pub struct DoneMessage {
     pub done: String,
 }
 
-impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock> AdminDesk<L, A, C> {
+impl<L: Exports + ItemLog + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Clock>
+    AdminDesk<L, A, C>
+{
     /// `queue retry`, `queue park`, `queue settle` of one document.
     pub(super) async fn order_about(&self, word: &str, request: &Request) -> Answer {
         let order = match read::<OrderMessage>(request).and_then(|message| about(word, message)) {
@@ -80,7 +84,14 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
             Ok(message) if series => {
                 self.give((Command::AdoptSeries(message.next), message.reason), request).await
             }
-            Ok(message) => self.give((Command::RetryAll, message.reason), request).await,
+            Ok(message) => {
+                let answer = self.give((Command::RetryAll, message.reason), request).await;
+                // They are released by the same word; what fails here is tried again with it.
+                if let Err(error) = self.keeping.release_parked().await {
+                    tracing::error!(%error, "parked items could not be released");
+                }
+                answer
+            }
             Err(why) => bad_request(&why),
         }
     }
@@ -105,7 +116,7 @@ impl<L: Exports + Ledger + Registry + Stories + StoreHealth, A: Authority, C: Cl
     }
 }
 
-fn read<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
+pub(super) fn read<T: DeserializeOwned>(request: &Request) -> Result<T, String> {
     serde_json::from_slice(&request.body).map_err(|error| format!("the order is not understood: {error}"))
 }
 

@@ -256,15 +256,16 @@ pub struct DeviceInitArgs {
 /// `queue ...`
 #[derive(Clone, Debug, Subcommand)]
 pub enum QueueCommand {
-    /// List the documents that wait, in the order they will be sent, and those set aside
+    /// List the documents that wait, in the order they will be sent, and those set aside; and items that KRA did not take yet
     List(Output),
-    /// Show one document: what happened to it, what it means for the shop, and what can be done
+    /// Show one document: what happened to it, what it means for the shop, and what can be done; or an item
     Show(QueueShowArgs),
-    /// Try a document again, or all of them
+    /// Try a document again, or all of them; or an item
     ///
     /// A parked document waits for KRA anew. One that KRA refused does too: use it where the cause was at KRA and is put
     /// right; else post a corrected sale with `replaces`. One in doubt is looked up in KRA's books now. --all ends every
-    /// pause and hold and releases what is parked; what KRA refused stays refused.
+    /// pause and hold and releases what is parked; what KRA refused stays refused. An item (its itemCd, or item:ITEMCD where
+    /// a sale may have the same number) that KRA did not take is sent again as it is.
     Retry(QueueRetryArgs),
     /// Set a waiting document aside: it is not sent until it is retried, and those behind it go on
     Park(QueueParkArgs),

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::ask::{ask, segment, words};
 use super::{Exit, Output, say};
-use crate::admin::{DocumentMessage, QueuePage, QueueRow};
+use crate::admin::{DocumentMessage, ItemMessage, ItemRow, QueuePage, QueueRow};
 
 /// Lists pending, rejected and parked documents in order of acceptance.
 pub fn queue_list(config: Option<&Path>, output: Output) -> Exit {
     let mut rows: Vec<QueueRow> = Vec::new();
+    let mut items: Vec<ItemRow> = Vec::new();
     let mut after = None;
     loop {
         let path = after.map_or_else(|| "/queue".to_owned(), |after: u64| format!("/queue?after={after}"));
@@ -26,24 +27,35 @@ pub fn queue_list(config: Option<&Path>, output: Output) -> Exit {
             Err(exit) => return exit,
         };
         rows.extend(page.documents);
+        items.extend(page.items);
         match page.next {
             Some(next) => after = Some(next),
             None => break,
         }
     }
     if output.json {
-        say(&json!({ "documents": rows }).to_string());
+        say(&json!({ "documents": rows, "items": items }).to_string());
         return Exit::Ok;
     }
-    if rows.is_empty() {
+    if rows.is_empty() && items.is_empty() {
         say("the queue is empty");
         return Exit::Ok;
+    }
+    list_documents(&rows);
+    list_items(&items);
+    say("`etims-gateway queue show ID` says what happened to one, and what can be done");
+    Exit::Ok
+}
+
+fn list_documents(rows: &[QueueRow]) {
+    if rows.is_empty() {
+        return;
     }
     say(&format!(
         "{:>8}  {:<20} {:<18} {:>12} {:>8}  {}",
         "ID", "TRDINVCNO", "STATE", "TOTAL", "AGE", "LAST"
     ));
-    for row in &rows {
+    for row in rows {
         let state = if row.in_doubt { format!("{} (in doubt)", row.status) } else { row.status.clone() };
         say(&format!(
             "{:>8}  {:<20} {:<18} {:>12} {:>8}  {}",
@@ -55,8 +67,45 @@ pub fn queue_list(config: Option<&Path>, output: Output) -> Exit {
             row.last.as_deref().unwrap_or("")
         ));
     }
-    say("`etims-gateway queue show ID` says what happened to one, and what can be done");
-    Exit::Ok
+}
+
+fn list_items(rows: &[ItemRow]) {
+    if rows.is_empty() {
+        return;
+    }
+    say(&format!("{:<20}  {:<30} {:<10} {}", "ITEMCD", "ITEMNM", "STATE", "LAST"));
+    for row in rows {
+        let ItemRow { item_cd, item_nm, status, last, .. } = row;
+        let name: String = item_nm.chars().take(30).collect();
+        say(&format!("{item_cd:<20}  {name:<30} {status:<10} {}", last.as_deref().unwrap_or("")));
+    }
+}
+
+/// One fact a line.
+fn item_text(row: &ItemRow) -> String {
+    let advice = match row.status.as_str() {
+        "refused" => {
+            "KRA refused it: correct it and post it again; `queue retry` sends the same once more. Sales that name it are sent"
+        }
+        "parked" => "its tries are spent: `queue retry` sends it again. Sales that name it are sent",
+        "queued" => "it is saved at KRA when no sale is on its way, or before a sale that names it",
+        _ => "KRA has it as it is here",
+    };
+    let mut text = String::new();
+    for (label, value) in [
+        ("itemCd", Some(row.item_cd.as_str())),
+        ("itemNm", Some(row.item_nm.as_str())),
+        ("state", Some(row.status.as_str())),
+        ("since", Some(row.as_of.as_str())),
+        ("last", row.last.as_deref()),
+        ("named by sale", row.trd_invc_no.as_deref()),
+        ("what it means", Some(advice)),
+    ] {
+        if let Some(value) = value {
+            writeln!(text, "{label:<16} {value}").expect("a String takes all");
+        }
+    }
+    text
 }
 
 /// One document, by its running number or its register's number.
@@ -68,6 +117,10 @@ pub fn queue_show(config: Option<&Path>, id: &str, output: Output) -> Exit {
     };
     if output.json {
         say(&answer.to_string());
+        return Exit::Ok;
+    }
+    if let Ok(ItemMessage { item }) = serde_json::from_value(answer.clone()) {
+        say(item_text(&item).trim_end());
         return Exit::Ok;
     }
     match serde_json::from_value::<DocumentMessage>(answer) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ask::{ask, ended_as, segment};
 use super::queue::not_understood;
 use super::{Exit, Output, QueueParkArgs, QueueRetryArgs, QueueSettleArgs, SettledAs, say};
-use crate::admin::{DoneMessage, OrderMessage, QueueRow, SeenMessage, WideOrderMessage};
+use crate::admin::{DoneMessage, ItemOrderMessage, OrderMessage, QueueRow, SeenMessage, WideOrderMessage};
 use crate::queue::Settlement;
 
 /// Sets a waiting document aside.
@@ -21,7 +21,15 @@ pub fn queue_park(config: Option<&Path>, arguments: &QueueParkArgs) -> Exit {
 pub fn queue_retry(config: Option<&Path>, arguments: &QueueRetryArgs) -> Exit {
     let QueueRetryArgs { id, reason, output, .. } = arguments;
     match id {
-        Some(id) => about(config, "retry", id, (reason.clone(), None), *output),
+        Some(id) => match ask(config, Method::GET, &format!("/queue/{}", segment(id)), None) {
+            Ok((StatusCode::OK, answer)) if answer.get("item").is_some() => {
+                let item_cd = answer["item"]["itemCd"].as_str().unwrap_or_default().to_owned();
+                let message = ItemOrderMessage { item_cd, reason: reason.clone() };
+                give(config, "/queue/retry-item", &message, *output)
+            }
+            Ok(_) => about(config, "retry", id, (reason.clone(), None), *output),
+            Err(exit) => exit,
+        },
         None => {
             let message = WideOrderMessage { reason: reason.clone(), next: None };
             give(config, "/queue/retry-all", &message, *output)
@@ -49,6 +57,12 @@ fn about(
     output: Output,
 ) -> Exit {
     let row: QueueRow = match ask(config, Method::GET, &format!("/queue/{}", segment(id)), None) {
+        Ok((StatusCode::OK, answer)) if answer.get("item").is_some() => {
+            eprintln!(
+                "etims-gateway: this is an item: it can be retried, or posted again; there is no other order about it"
+            );
+            return Exit::Problem;
+        }
         Ok((StatusCode::OK, answer)) => match serde_json::from_value(answer) {
             Ok(row) => row,
             Err(error) => return not_understood(&error),

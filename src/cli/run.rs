@@ -77,7 +77,7 @@ pub(super) fn exit_of(error: &StartError) -> Exit {
         StartError::Directory { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
             Exit::Permission
         }
-        StartError::Directory { .. } | StartError::Signals(_) => Exit::Internal,
+        StartError::Catalogue(_) | StartError::Directory { .. } | StartError::Signals(_) => Exit::Internal,
         // Whoever has it now may be gone at the next try.
         StartError::Listen(error) if error.is_in_use() => Exit::Unavailable,
         StartError::Guard(_)

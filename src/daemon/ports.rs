@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::config::{self, Settings};
-use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
+use crate::gateway::ports::{Authority, Clock, EventLog, ItemLog, Ledger, Registry, StoreHealth};
 use crate::pos::{Desk, LineDesk};
 use crate::serial::{
     Answering, DataBits, FlowControl, Link, LinkSettings, Parity, PortSettings, Protocol, Request, StopBits,
@@ -35,7 +35,7 @@ pub(super) fn start<L, A, C>(
     servers: &mut JoinSet<()>,
 ) -> JoinSet<()>
 where
-    L: EventLog + Ledger + Registry + StoreHealth,
+    L: EventLog + ItemLog + Ledger + Registry + StoreHealth,
     A: Authority,
     C: Clock,
 {

@@ -21,10 +21,11 @@ use super::{exchanges, ports, tasks, webhooks, wiring};
 use crate::admin::AdminDesk;
 use crate::config::{Environment, Settings};
 use crate::fiscal::DeviceIdentity;
-use crate::gateway::ports::{ApiLog, Registry};
+use crate::gateway::ports::{ApiLog, LedgerError, Registry};
 use crate::gateway::{
-    Asks, CodeBook, Drainer, Instruments, Operator, Orders, Printer, Progress, RefreshAsks, Refresher,
-    Refreshing, Registering, Registrar, Taking, Watch, expect_device, finish_registration,
+    Asks, Catalogue, CodeBook, Drainer, Instruments, Keeping, Operator, Orders, Printer, Progress,
+    RefreshAsks, Refresher, Refreshing, Registering, Registrar, Taking, Watch, expect_device,
+    finish_registration,
 };
 use crate::http::{Guard, GuardError, Limits, ListenError, Request, serve};
 use crate::kra::{Client, SettingsFault};
@@ -58,6 +59,9 @@ pub enum StartError {
         /// Why.
         source: std::io::Error,
     },
+    /// The items cannot be read.
+    #[error("the catalogue of items: {0}")]
+    Catalogue(LedgerError),
     /// The guard of the till API.
     #[error("http.token_file: {0}")]
     Guard(#[from] GuardError),
@@ -192,6 +196,7 @@ struct Parts {
     ledger: Arc<JournalLedger>,
     authority: Arc<Client>,
     exchanges: Arc<ExchangeLog>,
+    catalogue: Arc<Catalogue>,
     progress: Arc<Progress>,
     clock: Arc<MachineClock>,
     watch: Arc<Watch<JournalLedger, Client, MachineClock>>,
@@ -216,6 +221,17 @@ impl Parts {
         let shelf = Arc::clone(&ledger);
         let opened = tokio::task::spawn_blocking(move || CodeBook::open(shelf.as_ref())).await;
         let book = opened.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let shelf = Arc::clone(&ledger);
+        let loaded = tokio::task::spawn_blocking(move || Catalogue::load(shelf.as_ref())).await;
+        let loaded = loaded.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        let (catalogue, missing) = loaded.map_err(StartError::Catalogue)?;
+        if missing > 0 {
+            error!(
+                missing,
+                "items are missing from the catalogue, their records are damaged: post them again"
+            );
+        }
+        let catalogue = Arc::new(catalogue);
         let exchanges = Arc::new(ExchangeLog::open(&settings.state_dir, wiring::log_bounds(settings)));
         let instruments = Instruments {
             counters: Arc::default(),
@@ -233,6 +249,7 @@ impl Parts {
         let clock = Arc::new(MachineClock);
         let watch = Arc::new(Watch {
             ledger: Arc::clone(&ledger),
+            catalogue: Arc::clone(&catalogue),
             authority: Arc::clone(&authority),
             clock: Arc::clone(&clock),
             progress: Arc::clone(&progress),
@@ -246,6 +263,7 @@ impl Parts {
             ledger,
             authority,
             exchanges,
+            catalogue,
             progress,
             clock,
             watch,
@@ -261,6 +279,7 @@ impl Parts {
     fn drainer(&self) -> Drainer<JournalLedger, Client, MachineClock> {
         Drainer {
             ledger: Arc::clone(&self.ledger),
+            catalogue: Arc::clone(&self.catalogue),
             authority: Arc::clone(&self.authority),
             clock: Arc::clone(&self.clock),
             progress: Arc::clone(&self.progress),
@@ -279,6 +298,17 @@ impl Parts {
             rules: self.live.sending.clone(),
             book: self.book.clone(),
             dice: wiring::dice,
+        }
+    }
+
+    fn keeping(&self) -> Keeping<JournalLedger, MachineClock> {
+        Keeping {
+            rules: self.live.taking.clone(),
+            book: self.book.clone(),
+            ledger: Arc::clone(&self.ledger),
+            catalogue: Arc::clone(&self.catalogue),
+            progress: Arc::clone(&self.progress),
+            clock: Arc::clone(&self.clock),
         }
     }
 
@@ -328,10 +358,13 @@ impl Parts {
                 rules: self.live.taking.clone(),
                 book: self.book.clone(),
                 ledger: Arc::clone(&self.ledger),
+                catalogue: Arc::clone(&self.catalogue),
                 progress: Arc::clone(&self.progress),
                 clock: Arc::clone(&self.clock),
                 counters: Arc::clone(&self.watch.instruments.counters),
             },
+            keeping: self.keeping(),
+            refresher: self.refresher.clone(),
             watch: Arc::clone(&self.watch),
             portal: settings.kra.portal.clone(),
             printer: Arc::clone(&printer),
@@ -340,6 +373,7 @@ impl Parts {
         });
         let admin_desk = Arc::new(AdminDesk {
             ledger: Arc::clone(&self.ledger),
+            keeping: self.keeping(),
             watch: Arc::clone(&self.watch),
             registrar: self.registrar.clone(),
             exchanges: Arc::clone(&self.exchanges) as Arc<dyn ApiLog>,

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use tracing::info;
 
 use crate::config::{self, BaseUrl, CfmDt, Environment, LogFormat, LogLevel, Settings, WebhookAddress, Wire};
-use crate::fiscal::{BhfId, DeviceIdentity, DeviceSerial, TaxConvention, Tin};
+use crate::fiscal::{BhfId, DeviceIdentity, DeviceSerial, ItemCodeGrammar, TaxConvention, Tin};
 use crate::gateway::{SendingRules, Shown, TakingRules};
 use crate::http::{BodyBudget, Limits, ServerTls};
 use crate::kra;
@@ -142,6 +142,11 @@ pub(super) fn taking_rules(settings: &Settings) -> TakingRules {
             config::TaxConvention::GrossTaxable => TaxConvention::GrossTaxable,
             config::TaxConvention::NetPrice => TaxConvention::NetPrice,
         },
+        item_code: match settings.kra.item_code {
+            config::ItemCode::Free => ItemCodeGrammar::Free,
+            config::ItemCode::Padded => ItemCodeGrammar::Padded,
+            config::ItemCode::TwoLetter => ItemCodeGrammar::TwoLetter,
+        },
         realtime_wait: settings.sales.realtime_wait,
         repeat_window: settings.sales.repeat_window,
         offline_limit: settings.sales.offline_limit,
@@ -186,6 +191,7 @@ pub(super) fn limits(settings: &Settings) -> Limits {
         max_body: usize::try_from(settings.http.max_body).unwrap_or(usize::MAX),
         max_connections: settings.http.max_connections,
         all_bodies: BodyBudget::new(ALL_BODIES),
+        max_body_of: crate::pos::max_body_of,
         ..Limits::default()
     }
 }

@@ -190,6 +190,11 @@ impl Faults {
         self.found.len()
     }
 
+    /// All of them, in the order in which they were found.
+    pub(super) fn into_found(self) -> Vec<Fault> {
+        self.found
+    }
+
     /// All of them, in the order of the sale's fields.
     pub(super) fn into_sorted(mut self) -> Vec<Fault> {
         self.found.sort_by_cached_key(|fault| place_of(&fault.field));

@@ -1,7 +1,7 @@
 //! One line of a sale: its texts and codes, its discount, its tax.
 
 use super::check::Place;
-use super::item::check_fits;
+use super::item_code::check_fits;
 use super::tax::{Split, split};
 use super::{Amount, Codes, DraftLine, FaultCode, Insurance, InvoiceLine, Quantity, Rate, Rules, TaxType};
 

@@ -12,6 +12,7 @@ mod identity;
 mod invoice;
 mod item;
 mod item_classes;
+mod item_code;
 mod line;
 mod period;
 mod receipt;
@@ -34,8 +35,9 @@ pub use identity::{BhfId, CmcKey, DeviceIdentity, DeviceSerial, IdentityFault, T
 pub use invoice::{
     Customer, Insurance, Invoice, InvoiceLine, MAX_LINES, ReceiptType, Rules, SalesType, TimeSource,
 };
-pub use item::{ItemCodeFault, ItemCodeGrammar};
+pub use item::{ITEM_FIELDS, Item, ItemDraft, ItemRules};
 pub use item_classes::{ClassFault, ItemClass, ItemClasses, MOST_CLASSES, NewItemClasses};
+pub use item_code::{ItemCodeFault, ItemCodeGrammar};
 pub use period::{Day, NoDay, Period};
 pub use receipt::{Label, Proof, base32, group_in_fours, local_signature, qr_url, temporary_receipt_no};
 pub use registration::Registration;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalogue::Catalogue;
 use super::code_book::CodeBook;
 use super::credit_sale::credited_by;
 use super::live::Live;
@@ -10,7 +11,9 @@ use super::ports::{
     Acceptance, Clock, Device, DiskLevel, Ledger, LedgerError, Place, Registry, Sale, StoreHealth,
 };
 use super::progress::Progress;
-use crate::fiscal::{Draft, Fault, FaultCode, Invoice, Original, Rates, Rules, SalesType, TaxConvention};
+use crate::fiscal::{
+    Draft, Fault, FaultCode, Invoice, ItemCodeGrammar, Original, Rates, Rules, SalesType, TaxConvention,
+};
 use crate::queue::Status;
 use crate::status::Counters;
 
@@ -22,6 +25,8 @@ const MOST_LOOKS: u32 = 1000;
 pub struct TakingRules {
     /// How prices and taxable amounts relate.
     pub convention: TaxConvention,
+    /// How codes of items are built.
+    pub item_code: ItemCodeGrammar,
     /// How long a register is kept waiting for KRA's signature.
     pub realtime_wait: Duration,
     /// How long a known number without its own time is a repeat.
@@ -88,6 +93,8 @@ pub struct Taking<L, C> {
     pub book: CodeBook,
     /// Where they are kept.
     pub ledger: Arc<L>,
+    /// The items, which fill in what lines do not say.
+    pub catalogue: Arc<Catalogue>,
     /// The drain, to nudge and to wait for.
     pub progress: Arc<Progress>,
     /// The time.
@@ -246,7 +253,7 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
     }
 
     /// Everything that can be wrong with it by itself. `rates`: those that hold for it, if not the present ones.
-    fn check(&self, posted: Posted, rates: Option<Rates>) -> Result<Invoice, Refused> {
+    fn check(&self, mut posted: Posted, rates: Option<Rates>) -> Result<Invoice, Refused> {
         // Sales are taken as soon as it is known whose they are; KRA need not have answered.
         let known = self.ledger.device();
         let device = known.identity().ok_or(Refused::NotRegistered)?;
@@ -259,6 +266,7 @@ impl<L: Ledger + Registry, C: Clock> Taking<L, C> {
             now: self.clock.kra_now(),
             clock_synchronised: self.clock.synchronised(),
         };
+        self.catalogue.fill_in(&mut posted.draft);
         Invoice::after_reading(posted.draft, posted.faults, &rules).map_err(Refused::Faults)
     }
 

@@ -6,18 +6,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::catalogue::Catalogue;
 use super::live::Live;
 use super::lookout::Lookout;
 use super::operator::Orders;
-use super::ports::{About, Authority, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::ports::{About, Authority, Clock, Device, ItemLog, Ledger, LedgerError, Registry, Sale};
 use super::progress::Progress;
 use super::refresh_codes::doubts_lists;
 use super::tell_outcome::tell_outcome;
-use crate::fiscal::{CmcKey, DeviceIdentity};
+use crate::fiscal::{CmcKey, DeviceIdentity, Registration};
 use crate::queue::drain::{Action, Drain, Event, LookUp, NumberFate, Policy, Ruling, View};
 use crate::queue::{
-    Dice, Equality, FoundInvoice, LookedUp, Moment, Probed, Sent, SentAs, Seq, Status, Verdict, Words,
-    compare,
+    Dice, Equality, FoundInvoice, ItemLane, LookedUp, Moment, Probed, Sent, SentAs, Seq, Status, Verdict,
+    Words, compare,
 };
 use crate::wire::Format;
 use crate::wire::result_code::attempts_allowed;
@@ -50,6 +51,8 @@ pub struct SendingRules {
 pub struct Drainer<L, A, C> {
     /// The log.
     pub ledger: Arc<L>,
+    /// The items.
+    pub catalogue: Arc<Catalogue>,
     /// KRA.
     pub authority: Arc<A>,
     /// The time.
@@ -64,7 +67,7 @@ pub struct Drainer<L, A, C> {
     pub dice: fn() -> Dice,
 }
 
-impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
+impl<L: ItemLog + Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// Drains the queue until `stop` resolves, and carries out what technicians order meanwhile, between its actions. A
     /// request on the line is given a few seconds at a stop; without an answer it stays bound, which means: in doubt.
     ///
@@ -76,25 +79,17 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         stop: impl Future<Output = ()> + Send,
     ) -> Result<(), LedgerError> {
         tokio::pin!(stop);
-        let mut drain = Drain::new(self.rules.now().policy, self.clock.moment());
-        drain.recall(self.clock.moment(), &self.ledger.latest_refusals().await?);
-        self.recall_without_proof(&mut drain).await?;
+        let (mut drain, mut lane) = (self.begin().await?, ItemLane::default());
         let mut event = Event::Woken;
         let mut served = None;
         loop {
-            let Device::Active(device, registration) = self.ledger.device() else {
+            let Some(now_served) = self.served()? else {
                 tokio::select! {
                     listened = self.listen(&mut drain, &mut orders) => listened?,
                     () = &mut stop => return Ok(()),
                 }
                 continue;
             };
-            let Some(key) = self.ledger.key() else {
-                return Err(LedgerError::Failed(
-                    "the device is registered and its key is not here".to_owned(),
-                ));
-            };
-            let now_served = (device, registration, key);
             if served.as_ref() != Some(&now_served) {
                 served = Some(now_served.clone());
                 drain.registered();
@@ -103,6 +98,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             // One moment for both: whoever is left out of the view is still aside for the machine.
             let now = self.clock.moment();
             drain.go_by(self.rules.now().policy);
+            lane.hear(&event);
             let view = self.look(&drain, now).await?;
             let (could_look_up, doubted) = (!drain.no_look_up(), drain.doubt().is_some());
             let action = drain.step(now, event, &view, (self.dice)());
@@ -124,9 +120,13 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                     // What it has written so far holds; the rest is asked for again.
                     () = &mut stop => return self.free_unsent(unsent).await,
                 }
+                lane.retry_now();
                 event = Event::Woken;
                 continue;
             }
+            let (machines, served) = ((&mut drain, &mut lane), (&device, &key));
+            let first = self.items_first(machines, action, served, &mut orders, stop.as_mut());
+            let Some(action) = first.await? else { return self.free_unsent(drain.unsent()).await };
             // What was begun is ended even at a stop: an answer is never thrown away, a commit never left half known.
             let finish = matches!(action, Action::Bind(..) | Action::Record(..) | Action::Send(..));
             let abortable = action.may_be_broken_off();
@@ -161,6 +161,21 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
                 }
             };
         }
+    }
+
+    /// The machine, with what the log knows of what a start forgets.
+    async fn begin(&self) -> Result<Drain, LedgerError> {
+        let mut drain = Drain::new(self.rules.now().policy, self.clock.moment());
+        drain.recall(self.clock.moment(), &self.ledger.latest_refusals().await?);
+        self.recall_without_proof(&mut drain).await?;
+        Ok(drain)
+    }
+
+    /// The device, its registration and its key; `None`: it is not registered.
+    fn served(&self) -> Result<Option<(DeviceIdentity, Registration, CmcKey)>, LedgerError> {
+        let Device::Active(device, registration) = self.ledger.device() else { return Ok(None) };
+        let missing = || LedgerError::Failed("the device is registered and its key is not here".to_owned());
+        Ok(Some((device, registration, self.ledger.key().ok_or_else(missing)?)))
     }
 
     /// How long KRA, or a wait, may take in this.
@@ -331,7 +346,10 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let next = match next {
             Some((seq, number)) if self.authority.stands().await => {
                 let sale = self.ledger.unfinished(seq).await?;
-                Some((seq, self.freeze(&sale, number).await?))
+                match self.names_what_waits(&sale) {
+                    true => None,
+                    false => Some((seq, self.freeze(&sale, number).await?)),
+                }
             }
             _ => None,
         };

@@ -3,7 +3,7 @@
 use tracing::warn;
 
 use super::drain_queue::Drainer;
-use super::ports::{Authority, Bound, Clock, Ledger, LedgerError, Registry, Sale};
+use super::ports::{Authority, Bound, Clock, ItemLog, Ledger, LedgerError, Registry, Sale};
 use super::print_receipt::trader_texts;
 use super::sale_time::{Accepted, SaleTime};
 use crate::fiscal::{KraDateTime, Original, TimeSource};
@@ -11,7 +11,7 @@ use crate::queue::SentAs;
 use crate::status::FastRegister;
 use crate::wire::sale::{self, SaleBinding};
 
-impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
+impl<L: ItemLog + Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// The exact bytes that a sale is sent as under this number.
     pub(super) async fn freeze(&self, sale: &Sale, number: u64) -> Result<Bound, LedgerError> {
         // What KRA takes for the present: by its own word, else by a clock of ours that is to be trusted.
@@ -46,6 +46,7 @@ impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
             trader: &trader,
         };
         let request = sale::encode(rules.format, &sale.invoice, &binding);
+        self.sale_goes(sale);
         let original_invoice_no = original_invoice_no.unwrap_or(0);
         let sent_as = SentAs { invoice_no: number, original_invoice_no, confirmed_at };
         Ok(Bound { sent_as, request, trader })

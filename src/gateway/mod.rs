@@ -2,10 +2,12 @@
 
 mod accept_sale;
 mod adopt_device;
+mod catalogue;
 mod code_book;
 mod credit_sale;
 mod drain_queue;
 mod freeze_sale;
+mod keep_items;
 mod live;
 mod lookout;
 mod measure;
@@ -20,6 +22,7 @@ mod register_device;
 mod registrar;
 mod sale_time;
 mod send_events;
+mod send_items;
 mod series;
 mod show_lists;
 mod take_lists;
@@ -29,8 +32,10 @@ mod watch_health;
 
 pub use accept_sale::{Posted, Refused, Taken, Taking, TakingRules};
 pub use adopt_device::{Adopted, Adoption};
+pub use catalogue::{Catalogue, ItemCounts, MOST_ITEMS, MOST_NAMED};
 pub use code_book::{Book, CodeBook, STALE_AFTER, age, is_stale};
 pub use drain_queue::{Drainer, SendingRules};
+pub use keep_items::{Came, Keeping, MOST_SYNCED, NotKept, PostedItem, Retried, Synced};
 pub use live::Live;
 pub use lookout::{LastExchange, Lookout, Sightings, Skew};
 pub use measure::Instruments;

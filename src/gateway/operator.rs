@@ -4,7 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::info;
 
 use super::drain_queue::Drainer;
-use super::ports::{Acted, Authority, Clock, Ledger, LedgerError, Registry};
+use super::ports::{Acted, Authority, Clock, ItemLog, Ledger, LedgerError, Registry};
 use super::series::SeriesBooks;
 use crate::queue::drain::Drain;
 use crate::queue::{Command, Declined};
@@ -111,7 +111,7 @@ impl Orders {
     }
 }
 
-impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
+impl<L: ItemLog + Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// Carries out one order and answers it.
     pub(super) async fn obey(&self, drain: &mut Drain, asked: Asked) -> Result<(), LedgerError> {
         let (order, told) = match asked {

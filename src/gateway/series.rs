@@ -4,7 +4,7 @@ use tracing::warn;
 
 use super::drain_queue::Drainer;
 use super::operator::Order;
-use super::ports::{About, Authority, Clock, Device, Ledger, LedgerError, Registry, Sale};
+use super::ports::{About, Authority, Clock, Device, ItemLog, Ledger, LedgerError, Registry, Sale};
 use crate::queue::adoption::{Adoption, Claim, Finding, Page, Step, Theirs, Tied};
 use crate::queue::drain::{Drain, View};
 use crate::queue::{Declined, FoundInvoice, LookedUp, SentAs, Seq, Words};
@@ -43,7 +43,7 @@ pub struct BoundDocument {
     pub in_doubt: bool,
 }
 
-impl<L: Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
+impl<L: ItemLog + Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
     /// Both books, KRA's looked up now.
     pub(super) async fn series_books(&self, drain: &Drain) -> Result<SeriesBooks, LedgerError> {
         let view = self.ledger.view(Vec::new()).await?;

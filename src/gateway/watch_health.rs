@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::catalogue::{Catalogue, ItemCounts, MOST_NAMED};
 use super::live::Live;
 use super::measure::{Instruments, certificate_snapshot, exchange_snapshot, skew_snapshot};
 use super::ports::{Authority, Behind, Clock, Counts, Device, Ledger, OpenRefusal, Registry, StoreHealth};
@@ -12,8 +13,8 @@ use crate::fiscal::KraDateTime;
 use crate::queue::drain::Denied;
 use crate::queue::{Probed, Status};
 use crate::status::{
-    ClockSnapshot, DeniedSale, DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot,
-    StoreSnapshot,
+    ClockSnapshot, DeniedSale, DeviceSnapshot, ItemsSnapshot, KraSnapshot, LastSigned, QueueSnapshot,
+    RefusedItem, RefusedSale, Snapshot, StoreSnapshot,
 };
 
 /// An answer of KRA older than this is not taken for its presence.
@@ -44,6 +45,8 @@ pub struct Shown {
 pub struct Watch<L, A, C> {
     /// The log, the device and the disk.
     pub ledger: Arc<L>,
+    /// The items.
+    pub catalogue: Arc<Catalogue>,
     /// KRA.
     pub authority: Arc<A>,
     /// The time.
@@ -96,6 +99,7 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
                 oldest_age_seconds: oldest.map_or(0, |age| age.as_secs()),
                 takes_none: takes_none(&shown, counts, oldest).map(str::to_owned),
             },
+            items: self.items(),
             last_signed: None,
             waiting_webhooks: self.progress.waiting_webhooks(),
             store: StoreSnapshot {
@@ -129,6 +133,17 @@ impl<L: Ledger + Registry + StoreHealth, A: Authority, C: Clock> Watch<L, A, C> 
             public_key: data_encoding::BASE64.encode(&store.public_key),
             offline_warn_seconds: shown.offline_warn.as_secs(),
         }
+    }
+
+    fn items(&self) -> ItemsSnapshot {
+        let ItemCounts { total, queued, aside } = self.catalogue.counts();
+        let refused = self.catalogue.set_aside(MOST_NAMED).into_iter().map(|(kept, sale)| RefusedItem {
+            item_cd: kept.item.code.clone(),
+            standing: kept.standing.word().to_owned(),
+            kra_message: kept.standing.words().unwrap_or_default().to_owned(),
+            trd_invc_no: sale,
+        });
+        ItemsSnapshot { total, queued, aside, refused: refused.collect(), held: self.catalogue.refused() }
     }
 
     /// The same, after asking KRA where its last answer is not fresh.

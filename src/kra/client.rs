@@ -135,7 +135,12 @@ impl Authority for Client {
             }
         };
         let verdict = classify(&answer(&received));
-        self.caller.tell(&call, began, Seen::answer(&received), outcome(&verdict));
+        let word = match (&verdict, request.function) {
+            // There is no proof to an item.
+            (Verdict::AcceptedWithoutProof(_), Function::SaveItem) => "accepted",
+            (verdict, _) => outcome(verdict),
+        };
+        self.caller.tell(&call, began, Seen::answer(&received), word);
         if !matches!(verdict, Verdict::Unsure(_) | Verdict::UnsureConfig(_)) {
             kept.used_at = Instant::now();
             *saving = Some(kept);

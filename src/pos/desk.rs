@@ -16,8 +16,12 @@ use super::{
     QueueCounts, SaleFacts, SaleRequest, SaleState, Waiting, parse_device_request, without_prefix,
 };
 use crate::fiscal::{Fault, FaultCode, KraDateTime, Label, Registration};
-use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, LedgerError, Registry, Sale, StoreHealth};
-use crate::gateway::{Page, Posted, Print, Printer, Refused, Registered, Registrar, Taken, Taking, Watch};
+use crate::gateway::ports::{
+    Authority, Clock, EventLog, ItemLog, Ledger, LedgerError, Registry, Sale, StoreHealth,
+};
+use crate::gateway::{
+    Keeping, Page, Posted, Print, Printer, Refresher, Refused, Registered, Registrar, Taken, Taking, Watch,
+};
 use crate::http::{Answer, Peer, Request};
 use crate::queue::Status;
 use crate::status::{Posting, alerts, degraded};
@@ -32,6 +36,10 @@ const LATER: u64 = 30;
 pub struct Desk<L, A, C> {
     /// Takes sales.
     pub taking: Taking<L, C>,
+    /// Keeps items.
+    pub keeping: Keeping<L, C>,
+    /// Fetches KRA's codes.
+    pub refresher: Refresher,
     /// Knows how everything is.
     pub watch: Arc<Watch<L, A, C>>,
     /// The host of KRA's portal, for the link in the QR code.
@@ -44,7 +52,7 @@ pub struct Desk<L, A, C> {
     pub boot: u64,
 }
 
-impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
+impl<L: EventLog + ItemLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
     /// One request over HTTP.
     pub async fn answer(&self, request: Request) -> Answer {
         let origin = match request.peer {
@@ -94,6 +102,7 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
             }
             Call::InitDevice(body) => self.init_device(&body).await,
             Call::LastSale => self.last_sale(origin, prefix).await,
+            Call::ListItems { words, limit } => Ok(self.list_items(&words, limit)),
             Call::ListSales { status, limit, before } => self.list(status, limit, before).await,
             Call::News { after } => self.news(after, prefix).await,
             Call::PrintReceipt { trader_ref, order, room } => {
@@ -103,7 +112,10 @@ impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk
                 };
                 printed(self.printer.print(&own, &trader_ref, order, fits).await)
             }
+            Call::PostItem(body) => self.post_item(&body).await,
             Call::PostSale { body, wait } => self.post_sale(&body, origin, prefix, wait).await,
+            Call::ShowItem(code) => self.show_item(&code),
+            Call::SyncItems(body) => self.sync_items(&body).await,
             Call::ShowSale { trader_ref, wait } => {
                 self.show(&format!("{prefix}{trader_ref}"), prefix, wait).await
             }

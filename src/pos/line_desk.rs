@@ -11,7 +11,7 @@ use super::line_request::read;
 use super::refusal::{Refusal, Unavailable};
 use super::reply::{Hello, Reply};
 use super::routes::Call;
-use crate::gateway::ports::{Authority, Clock, EventLog, Ledger, Registry, StoreHealth};
+use crate::gateway::ports::{Authority, Clock, EventLog, ItemLog, Ledger, Registry, StoreHealth};
 use crate::serial::{Answer, Asked, Request};
 
 /// Over what a register asked to wait, or is made to wait anyway: later it is told how things stand (1.8).
@@ -32,7 +32,7 @@ pub struct LineDesk<L, A, C> {
     pub prefix: String,
 }
 
-impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> LineDesk<L, A, C> {
+impl<L: EventLog + ItemLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> LineDesk<L, A, C> {
     /// Whether a sale sent now would be taken.
     pub fn accepting(&self) -> bool {
         self.desk.taking.takes_sales()

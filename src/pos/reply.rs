@@ -8,6 +8,7 @@ use crate::gateway::Page;
 use crate::queue::Status;
 
 use super::device_reply::{DeviceActive, DeviceStatus, Health, HealthWord};
+use super::item_reply::{ItemKept, ItemShown, ItemsShown, ItemsSynced};
 use super::list_reply::{CodesShown, ItemClassesShown, NoticesShown};
 use super::refusal::{Refusal, RefusalBody};
 use super::sale_state::SaleState;
@@ -28,6 +29,14 @@ pub enum Reply {
     Health(Health),
     /// The gateway is there.
     Hello(Hello),
+    /// An item.
+    Item(Box<ItemShown>),
+    /// An item was posted.
+    ItemKept(ItemKept),
+    /// Items.
+    Items(Box<ItemsShown>),
+    /// A batch of items was posted.
+    ItemsSynced(Box<ItemsSynced>),
     /// KRA's item classes.
     ItemClasses(ItemClassesShown),
     /// What happened.
@@ -108,6 +117,10 @@ enum Body<'a> {
     DeviceStatus(&'a DeviceStatus),
     Health(&'a Health),
     Hello(&'a Hello),
+    Item(&'a ItemShown),
+    ItemKept(&'a ItemKept),
+    Items(&'a ItemsShown),
+    ItemsSynced(&'a ItemsSynced),
     ItemClasses(&'a ItemClassesShown),
     News(NewsBody<'a>),
     Notices(&'a NoticesShown),
@@ -191,12 +204,16 @@ impl Reply {
                 Status::AcceptedNoProof | Status::NotFiscal | Status::Parked | Status::Settled => 200,
             },
             Self::Health(health) if health.status == HealthWord::Unhealthy => 503,
+            Self::ItemKept(kept) => kept.http_status(),
             Self::Codes(_)
             | Self::DeviceActive(_)
             | Self::DeviceStatus(_)
             | Self::Health(_)
             | Self::Hello(_)
             | Self::ItemClasses(_)
+            | Self::Item(_)
+            | Self::Items(_)
+            | Self::ItemsSynced(_)
             | Self::News(_)
             | Self::Notices(_)
             | Self::Receipt(_)
@@ -264,6 +281,10 @@ impl Reply {
             Self::DeviceStatus(device) => Body::DeviceStatus(device),
             Self::Health(health) => Body::Health(health),
             Self::Hello(hello) => Body::Hello(hello),
+            Self::Item(item) => Body::Item(item),
+            Self::ItemKept(kept) => Body::ItemKept(kept),
+            Self::Items(items) => Body::Items(items),
+            Self::ItemsSynced(synced) => Body::ItemsSynced(synced),
             Self::ItemClasses(classes) => Body::ItemClasses(classes),
             Self::News(news) => Body::News(news.written()),
             Self::Notices(notices) => Body::Notices(notices),

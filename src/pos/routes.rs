@@ -53,6 +53,13 @@ pub enum Call {
     },
     /// The last sale from the same port.
     LastSale,
+    /// Items of the catalogue, by their codes.
+    ListItems {
+        /// What code, name or barcode hold.
+        words: String,
+        /// The most of them.
+        limit: usize,
+    },
     /// Sales, the newest first.
     ListSales {
         /// Only those that stand there.
@@ -71,6 +78,8 @@ pub enum Call {
     },
     /// KRA's notices.
     Notices,
+    /// Keep this item.
+    PostItem(Bytes),
     /// Take this sale.
     PostSale {
         /// The sale.
@@ -87,6 +96,8 @@ pub enum Call {
         /// The most bytes that its reply may have as JSON, where it must fit a frame.
         room: Option<usize>,
     },
+    /// This item.
+    ShowItem(String),
     /// How this sale is.
     ShowSale {
         /// The register's number.
@@ -94,6 +105,8 @@ pub enum Call {
         /// How long to wait until it is final.
         wait: Duration,
     },
+    /// Keep these items.
+    SyncItems(Bytes),
 }
 
 /// What this request asks.
@@ -108,6 +121,7 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
             only(method, &[Method::POST], "POST").map(|()| Call::InitDevice(request.body.clone()))
         }
         ["api", "device", "status"] => only(method, &[Method::GET], "GET").map(|()| Call::DeviceStatus),
+        ["api", "item", rest @ ..] if rest.len() <= 1 => item(request, rest),
         ["api", "sales"] if *method == Method::POST => {
             known_query(request, &["wait"])?;
             Ok(Call::PostSale { body: request.body.clone(), wait: wait(request)? })
@@ -165,6 +179,33 @@ pub fn route(request: &Request) -> Result<Call, Refusal> {
         ["metrics"] => only(method, &[Method::GET], "GET").map(|()| Call::Metrics),
         ["health"] => only(method, &[Method::GET], "GET").map(|()| Call::Health),
         _ => Err(Refusal::NotFound { what: "path" }),
+    }
+}
+
+/// What this request asks about items; `rest`: the path behind `/api/item`.
+fn item(request: &Request, rest: &[&str]) -> Result<Call, Refusal> {
+    let method = &request.method;
+    match rest {
+        [] if *method == Method::POST => {
+            known_query(request, &[])?;
+            Ok(Call::PostItem(request.body.clone()))
+        }
+        [] => {
+            only(method, &[Method::GET], "GET, POST")?;
+            known_query(request, &["q", "limit"])?;
+            let words = request.query_value("q").unwrap_or_default().to_owned();
+            Ok(Call::ListItems { words, limit: limit(request)? })
+        }
+        ["sync"] => {
+            only(method, &[Method::POST], "POST")?;
+            known_query(request, &[])?;
+            Ok(Call::SyncItems(request.body.clone()))
+        }
+        [code, ..] => {
+            only(method, &[Method::GET], "GET")?;
+            known_query(request, &[])?;
+            Ok(Call::ShowItem((*code).to_owned()))
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::desk::{Desk, ledger_refusal};
 use super::event::EventTold;
 use super::refusal::Refusal;
 use super::reply::{Hello, News, Reply};
-use crate::gateway::ports::{Authority, Clock, EventLog, Happened, Ledger, Registry, StoreHealth};
+use crate::gateway::ports::{Authority, Clock, EventLog, Happened, ItemLog, Ledger, Registry, StoreHealth};
 use crate::queue::Seq;
 
 /// Events of one answer.
@@ -16,7 +16,7 @@ const ROOM: usize = 65_000;
 /// How long the log is read for one answer: what is left comes with the next one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl<L: EventLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
+impl<L: EventLog + ItemLog + Ledger + Registry + StoreHealth, A: Authority, C: Clock> Desk<L, A, C> {
     pub(super) async fn hello(&self, origin: &str, prefix: &str) -> Result<Reply, Refusal> {
         let last = match self.taking.ledger.last_from(origin).await.map_err(|error| ledger_refusal(&error))? {
             Some(sale) => Some(Box::new(self.shown(&sale, prefix).await?)),

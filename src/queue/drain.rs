@@ -15,6 +15,7 @@ use super::{Busy, Probed, Sent, Seq, Status, Verdict, Words};
 mod answers;
 mod commands;
 mod function;
+mod items;
 mod look_ups;
 mod messages;
 mod pauses;

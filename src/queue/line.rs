@@ -17,6 +17,11 @@ pub enum Line {
 }
 
 impl Line {
+    /// KRA was found away.
+    pub const fn is_open(&self) -> bool {
+        matches!(self, Self::Open { .. })
+    }
+
     /// KRA was found away, having been so `before` times since a request last came through whole; `longest`: the
     /// longest pause between two probes, but where KRA itself said how long it wants to be left alone.
     pub fn lost(

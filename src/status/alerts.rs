@@ -8,6 +8,7 @@ use super::{
 };
 use crate::queue::Seq;
 
+mod items;
 mod queue;
 
 use queue::{REJECTED, refusal};
@@ -94,6 +95,7 @@ pub fn alerts(snapshot: &Snapshot) -> Vec<Alert> {
     }
     way_alerts(snapshot, &mut raise);
     queue::raise(snapshot, &mut raise);
+    items::raise(snapshot, &mut raise);
     disk_alerts(&snapshot.store, &mut raise);
     if let Some(damage) = snapshot.store.damage.first() {
         let more = match snapshot.store.damage.len() {

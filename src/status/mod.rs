@@ -22,8 +22,8 @@ pub use lists::{ListSnapshot, ListsSnapshot, NoticeSnapshot, RateChangeSnapshot}
 pub use prometheus::{Measured, prometheus};
 pub use serial::{LineEvent, SerialPort, SerialSnapshot};
 pub use snapshot::{
-    DeniedSale, DeviceSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedSale, Snapshot, StoreSnapshot,
-    WaitingWebhook,
+    DeniedSale, DeviceSnapshot, ItemsSnapshot, KraSnapshot, LastSigned, QueueSnapshot, RefusedItem,
+    RefusedSale, Snapshot, StoreSnapshot, WaitingWebhook,
 };
 pub use surroundings::{
     CertificateSnapshot, ClockSnapshot, DiskSnapshot, ExchangeSnapshot, FastRegister, ProcessSnapshot,

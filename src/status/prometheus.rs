@@ -55,6 +55,7 @@ pub fn prometheus(measured: &Measured<'_>) -> String {
     page.gauge("etims_build_info", "The version that runs; always 1.");
     page.sample("etims_build_info", &[("version", &measured.snapshot.version)], 1);
     queue(&mut page, measured.snapshot);
+    items(&mut page, measured.snapshot);
     kra(&mut page, measured.snapshot);
     exchanges(&mut page, measured);
     sales(&mut page, measured);
@@ -95,6 +96,13 @@ fn queue(page: &mut Page, snapshot: &Snapshot) {
         "Age of the oldest pending document that alerts.",
         snapshot.offline_warn_seconds,
     );
+}
+
+fn items(page: &mut Page, snapshot: &Snapshot) {
+    let items = &snapshot.items;
+    page.one_gauge("etims_items", "Items in the catalogue.", items.total);
+    page.one_gauge("etims_items_queued", "Items that wait to be saved at KRA.", items.queued);
+    page.one_gauge("etims_items_refused", "Items that KRA refused, or whose tries are spent.", items.aside);
 }
 
 fn kra(page: &mut Page, snapshot: &Snapshot) {

@@ -23,6 +23,9 @@ pub struct Snapshot {
     pub kra: KraSnapshot,
     /// The queue.
     pub queue: QueueSnapshot,
+    /// The items.
+    #[serde(default)]
+    pub items: ItemsSnapshot,
     /// The last sale that KRA signed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_signed: Option<LastSigned>,
@@ -50,6 +53,39 @@ pub struct Snapshot {
     pub public_key: String,
     /// Age of the oldest unsent sale that alerts, seconds.
     pub offline_warn_seconds: u64,
+}
+
+/// The items' part.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemsSnapshot {
+    /// In the catalogue.
+    pub total: u64,
+    /// Waiting to be saved at KRA.
+    pub queued: u64,
+    /// Refused by KRA, or their tries spent.
+    pub aside: u64,
+    /// The first of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<RefusedItem>,
+    /// Why none is saved though KRA answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<String>,
+}
+
+/// An item that KRA did not take.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedItem {
+    /// Its code.
+    pub item_cd: String,
+    /// `refused` or `parked`.
+    pub standing: String,
+    /// KRA's words.
+    pub kra_message: String,
+    /// The last sale that was sent naming it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trd_invc_no: Option<String>,
 }
 
 /// The device's part.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Alert, CertificateSnapshot, ExchangeSnapshot, SerialSnapshot, Snapshot};
+use super::{Alert, CertificateSnapshot, ExchangeSnapshot, ItemsSnapshot, SerialSnapshot, Snapshot};
 
 /// The status as text, one fact a line.
 pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
@@ -40,21 +40,7 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
             snapshot.kra.last_contact.as_deref().unwrap_or("never")
         ),
     );
-    let queue = &snapshot.queue;
-    line(
-        "queue",
-        match queue.waiting {
-            0 => "empty".to_owned(),
-            waiting => format!(
-                "{waiting} waiting ({} in doubt), the oldest for {}",
-                queue.in_doubt,
-                humantime::format_duration(std::time::Duration::from_secs(queue.oldest_age_seconds))
-            ),
-        },
-    );
-    if queue.parked + queue.rejected > 0 {
-        line("", format!("{} parked, {} refused by KRA", queue.parked, queue.rejected));
-    }
+    waiting(snapshot, &mut line);
     line(
         "last receipt",
         snapshot.last_signed.as_ref().map_or_else(
@@ -86,6 +72,39 @@ pub fn status_text(snapshot: &Snapshot, alerts: &[Alert]) -> String {
         }
     }
     text
+}
+
+/// What waits for KRA: documents, and items.
+fn waiting(snapshot: &Snapshot, line: &mut impl FnMut(&str, String)) {
+    let queue = &snapshot.queue;
+    line(
+        "queue",
+        match queue.waiting {
+            0 => "empty".to_owned(),
+            waiting => format!(
+                "{waiting} waiting ({} in doubt), the oldest for {}",
+                queue.in_doubt,
+                humantime::format_duration(std::time::Duration::from_secs(queue.oldest_age_seconds))
+            ),
+        },
+    );
+    if queue.parked + queue.rejected > 0 {
+        line("", format!("{} parked, {} refused by KRA", queue.parked, queue.rejected));
+    }
+    items(&snapshot.items, line);
+}
+
+/// A line for the items, where there are any.
+fn items(items: &ItemsSnapshot, line: &mut impl FnMut(&str, String)) {
+    let mut told = format!("{} in the catalogue", items.total);
+    for (count, what) in [(items.queued, "waiting for KRA"), (items.aside, "not taken by KRA")] {
+        if count > 0 {
+            write!(told, ", {count} {what}").expect("a String takes all");
+        }
+    }
+    if items.total > 0 {
+        line("items", told);
+    }
 }
 
 /// A line for each serial port.

@@ -90,6 +90,8 @@ mod group;
 mod hardware;
 mod inbox;
 mod index;
+mod item_body;
+mod item_records;
 mod journal;
 mod kept_lists;
 mod keys;

@@ -25,7 +25,15 @@ struct Endpoint {
     method: Method,
 }
 
-const ENDPOINTS: [Endpoint; 9] = [
+const ENDPOINTS: [Endpoint; 10] = [
+    Endpoint {
+        function: Function::SaveItem,
+        name: "saveItem",
+        root: "ItemSaveReq",
+        json: Some("/saveItem"),
+        xml: Some("/saveItem"),
+        method: Method::Post,
+    },
     Endpoint {
         function: Function::SaveTrnsSalesOsdc,
         name: "saveTrnsSalesOsdc",
@@ -180,7 +188,7 @@ mod tests {
             assert_eq!(Function::from_name(endpoint.name), Some(endpoint.function));
             assert_eq!(ENDPOINTS.iter().filter(|other| other.function == endpoint.function).count(), 1);
         }
-        assert_eq!(Function::from_name("saveItem"), None);
+        assert_eq!(Function::from_name("saveItemComposition"), None);
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::tree::Tree;
 /// The functions of KRA that we call, by their own names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Function {
+    /// `saveItem`.
+    SaveItem,
     /// `saveTrnsSalesOsdc`.
     SaveTrnsSalesOsdc,
     /// `selectCodeList`.

@@ -12,6 +12,7 @@ mod envelope;
 mod frozen;
 pub mod initialise;
 pub mod invoice_details;
+pub mod item;
 mod json;
 mod json_rows;
 pub mod lists;

@@ -51,13 +51,18 @@ pub fn encode(format: Format, invoice: &Invoice, binding: &SaleBinding<'_>) -> F
     Body::frozen(Function::SaveTrnsSalesOsdc, format, &invoice.device, |body| {
         header(body, invoice, binding);
         totals(body, invoice);
-        for (id, name) in [("regrId", "regrNm"), ("modrId", "modrNm")] {
-            body.text(id, AUDITOR);
-            body.text(name, AUDITOR);
-        }
+        audit(body);
         body.object("receipt", |body| receipt(body, invoice, binding));
         body.list("itemList", &invoice.lines, |body, at, entry| line(body, at + 1, entry));
     })
+}
+
+/// Who registered it and who changed it: the gateway.
+pub(super) fn audit(body: &mut Body) {
+    for (id, name) in [("regrId", "regrNm"), ("modrId", "modrNm")] {
+        body.text(id, AUDITOR);
+        body.text(name, AUDITOR);
+    }
 }
 
 fn header(body: &mut Body, invoice: &Invoice, binding: &SaleBinding<'_>) {

@@ -32,6 +32,7 @@ mod fault_matrix;
 mod guard;
 mod health;
 mod holds;
+mod items;
 mod limits;
 mod line;
 mod lost_answers;

@@ -1,6 +1,7 @@
 //! The machine against a small KRA that keeps real books, loses requests and answers, and lets timed-out requests land
 //! late; with restarts between any two steps, others numbering in the same series, and operators at any moment.
 
+mod items;
 mod kra;
 mod log;
 mod lost_records;
