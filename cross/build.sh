@@ -5,7 +5,7 @@
 #
 # Needs root, and from Debian mmdebstrap and qemu-user-static; pip for Python 3; cargo-deb. The compiler is Debian's own, in a
 # chroot that is made once (2 GB in ${XDG_CACHE_HOME:-~/.cache}/cross): see cross/cross. Who has containers may use the
-# cargo subcommand `cross` with Cross.toml instead.
+# cargo subcommand `cross` with cross/Cross.toml instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ $# -gt 0 ] || set -- aarch64-unknown-linux-gnu armv7-unknown-linux-gnueabihf
