@@ -227,6 +227,7 @@ impl Parts {
         let (catalogue, missing) = loaded.map_err(StartError::Catalogue)?;
         if missing > 0 {
             error!(
+                name: "items_missing",
                 missing,
                 "items are missing from the catalogue, their records are damaged: post them again"
             );

@@ -177,13 +177,15 @@ impl<L: ItemLog + Ledger + Registry, A: Authority, C: Clock> Drainer<L, A, C> {
         let item_cd = &kept.item.code;
         match &kept.standing {
             ItemStanding::Queued => {}
-            ItemStanding::Saved => info!(%item_cd, "item saved at KRA"),
+            ItemStanding::Saved => info!(name: "item_saved", %item_cd, "item saved at KRA"),
             ItemStanding::Refused(kra) => error!(
+                name: "item_refused",
                 %item_cd,
                 kra,
                 "KRA refused an item: correct it and post it again; sales that name it are sent all the same"
             ),
             ItemStanding::Parked(kra) => error!(
+                name: "item_parked",
                 %item_cd,
                 kra,
                 "an item is set aside, its tries are spent: `etims-gateway queue retry {item_cd}` tries again"
