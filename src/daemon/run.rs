@@ -298,6 +298,7 @@ impl Parts {
             progress: Arc::clone(&self.progress),
             rules: self.live.sending.clone(),
             book: self.book.clone(),
+            catalogue: Arc::clone(&self.catalogue),
             dice: wiring::dice,
         }
     }

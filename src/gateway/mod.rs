@@ -10,6 +10,7 @@ mod freeze_sale;
 mod keep_items;
 mod live;
 mod lookout;
+mod match_items;
 mod measure;
 mod operator;
 pub mod ports;

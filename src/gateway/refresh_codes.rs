@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, warn};
 
+use super::catalogue::Catalogue;
 use super::code_book::{Book, CodeBook, age};
 use super::drain_queue::SendingRules;
 use super::live::Live;
-use super::ports::{Clock, Device, ListShelf, Publisher, Registry};
+use super::ports::{Clock, Device, ItemLog, ListShelf, Publisher, Registry};
 use super::progress::Progress;
 use crate::fiscal::{CmcKey, DeviceIdentity, KraDateTime};
 use crate::queue::{Dice, ListPace, Moment, Words};
@@ -95,6 +96,8 @@ pub struct Refreshing<L, A, C> {
     pub rules: Live<SendingRules>,
     /// The lists that everybody goes by.
     pub book: CodeBook,
+    /// The items, which KRA may have already.
+    pub catalogue: Arc<Catalogue>,
     /// Throws the dice.
     pub dice: fn() -> Dice,
 }
@@ -105,7 +108,7 @@ pub(super) enum Trouble {
     Failed(&'static str, String),
 }
 
-impl<L: ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
+impl<L: ItemLog + ListShelf + Registry, A: Publisher, C: Clock> Refreshing<L, A, C> {
     /// Fetches until told to stop. May be dropped at any time.
     pub async fn run(self, asks: RefreshAsks, stopping: watch::Receiver<bool>) {
         let mut stopping = stopping;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::code_book::{Book, MOST_NOTICES};
-use super::ports::{Asked, Clock, LedgerError, ListPart, ListShelf, RateChange};
+use super::match_items::match_items;
+use super::ports::{Asked, Clock, ItemLog, LedgerError, ListPart, ListShelf, RateChange};
 use super::refresh_codes::{Refreshing, Trouble};
 use crate::fiscal::{CodeList, Codes, KraDateTime, Merged, NewItemClasses, Rates, TaxType};
 use crate::wire::Function;
@@ -18,7 +19,7 @@ const MOST_AHEAD: i64 = 24 * 3600;
 /// New notices that are told in the journal at one time.
 const MOST_TOLD: usize = 5;
 
-impl<L: ListShelf, A, C: Clock> Refreshing<L, A, C> {
+impl<L: ItemLog + ListShelf, A, C: Clock> Refreshing<L, A, C> {
     /// Takes over what `function` brought; `at`: KRA's time of it; `whole`: KRA was asked for everything.
     pub(super) async fn take(
         &self,
@@ -43,6 +44,12 @@ impl<L: ListShelf, A, C: Clock> Refreshing<L, A, C> {
         // None at all is no whole list of classes.
         if lists::brings_classes(function) && !listed.classes.is_empty() {
             self.take_classes(&listed.classes, whole).await?;
+        }
+        if !listed.items.is_empty() {
+            let book = self.book.now();
+            let matched =
+                match_items(&*self.ledger, &self.catalogue, listed.items, &book.codes, self.clock.wall_ms());
+            matched.await.map_err(|error| Trouble::Failed("not_kept", error.to_string()))?;
         }
         if !listed.notices.is_empty() {
             self.take_notices(listed.notices).await?;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::fiscal::{Code, ItemClass, ListSource, Rate};
-use crate::gateway::ports::Behind;
+use crate::gateway::ports::{Behind, KeptItem};
 use crate::gateway::{CodeBook, Live, Progress, SendingRules};
 use crate::queue::drain::Policy;
 use crate::queue::{Dice, Moment};
@@ -69,6 +69,16 @@ impl ListShelf for Disk {
     }
 }
 
+impl ItemLog for Disk {
+    fn read_items(&self, _: &mut dyn FnMut(KeptItem)) -> Result<u64, LedgerError> {
+        Ok(0)
+    }
+
+    async fn put_items(&self, _: &[KeptItem]) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
 fn time(text: &str) -> KraDateTime {
     KraDateTime::parse_kra(text).unwrap()
 }
@@ -91,6 +101,7 @@ fn refreshing(room: usize) -> Refreshing<Disk, (), Machine> {
         progress: Arc::new(Progress::default()),
         rules: Live::new(rules),
         book: CodeBook::default(),
+        catalogue: Arc::default(),
         dice: || Dice(0),
     }
 }

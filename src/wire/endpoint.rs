@@ -25,7 +25,7 @@ struct Endpoint {
     method: Method,
 }
 
-const ENDPOINTS: [Endpoint; 10] = [
+const ENDPOINTS: [Endpoint; 11] = [
     Endpoint {
         function: Function::SaveItem,
         name: "saveItem",
@@ -72,6 +72,14 @@ const ENDPOINTS: [Endpoint; 10] = [
         root: "ItemClsSearchReq",
         json: Some("/selectItemClsList"),
         xml: Some("/selectItemClsList"),
+        method: Method::Post,
+    },
+    Endpoint {
+        function: Function::SelectItemList,
+        name: "selectItemList",
+        root: "ItemSearchReq",
+        json: Some("/selectItemList"),
+        xml: None,
         method: Method::Post,
     },
     Endpoint {

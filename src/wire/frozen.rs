@@ -20,6 +20,8 @@ pub enum Function {
     SelectInvoiceDetails,
     /// `selectItemClsList`.
     SelectItemClsList,
+    /// `selectItemList`: the items that KRA has (json only).
+    SelectItemList,
     /// `selectNoticeList`.
     SelectNoticeList,
     /// `selectOsdcStatus` (xml only).

@@ -1,9 +1,10 @@
 //! `saveItem`: an item of the catalogue as KRA takes it. Saving the same code again changes the item.
 
-use crate::fiscal::{DeviceIdentity, Item};
+use crate::fiscal::{DeviceIdentity, Item, ItemDraft};
 
 use super::body::Body;
 use super::sale::audit;
+use super::tree::Tree;
 use super::{Format, FrozenRequest, Function};
 
 const GROUP_PRICES: [&str; 5] = ["grpPrcL1", "grpPrcL2", "grpPrcL3", "grpPrcL4", "grpPrcL5"];
@@ -38,6 +39,30 @@ pub fn encode(format: Format, device: &DeviceIdentity, item: &Item) -> FrozenReq
         body.text("useYn", yes_or_no(item.in_use));
         audit(body);
     })
+}
+
+/// An item as KRA lists it, unchecked.
+pub(super) fn read(row: &Tree<'_>) -> ItemDraft {
+    let text = |name: &str| row.text(name).map(str::to_owned);
+    ItemDraft {
+        code: text("itemCd"),
+        class: text("itemClsCd"),
+        item_type: text("itemTyCd"),
+        name: text("itemNm"),
+        standard_name: text("itemStdNm"),
+        origin: text("orgnNatCd"),
+        package_unit: text("pkgUnitCd"),
+        quantity_unit: text("qtyUnitCd"),
+        tax_type: text("taxTyCd"),
+        batch: text("btchNo"),
+        barcode: text("bcd"),
+        price: row.amount("dftPrc"),
+        group_prices: GROUP_PRICES.map(|name| row.amount(name)),
+        additional: text("addInfo"),
+        safety_quantity: row.quantity("sftyQty"),
+        insured: text("isrcAplcbYn"),
+        in_use: text("useYn"),
+    }
 }
 
 const fn yes_or_no(yes: bool) -> &'static str {
@@ -81,6 +106,21 @@ mod tests {
         assert_eq!(request.function, Function::SaveItem);
         assert_eq!(request.trader_ref(), None);
         String::from_utf8(request.fill(&CmcKey::new("KEY").unwrap())).unwrap()
+    }
+
+    #[test]
+    fn what_kra_lists_is_what_was_saved() {
+        for format in [Format::Json, Format::Xml] {
+            let sent = filled(format);
+            let read = read(&Tree::read(sent.as_bytes()).unwrap());
+            let codes = crate::fiscal::Codes::built_in();
+            let rules = crate::fiscal::ItemRules {
+                grammar: crate::fiscal::ItemCodeGrammar::Free,
+                codes: &codes,
+                classes: &crate::fiscal::ItemClasses::default(),
+            };
+            assert_eq!(Item::check(read, Vec::new(), &rules), Ok(item()), "{sent}");
+        }
     }
 
     #[test]

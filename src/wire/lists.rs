@@ -1,12 +1,14 @@
 //! What KRA publishes: codes and item classes (`selectCodeList` and `selectItemClsList`; on the XML wire both in one,
-//! `selectTrnsPurchaseSalesItemList`), and notices (`selectNoticeList`). Lists are long, tens of thousands of rows: an answer
+//! `selectTrnsPurchaseSalesItemList`), the items that it has of this taxpayer (`selectItemList`, not on the XML wire), and
+//! notices (`selectNoticeList`). Lists are long, tens of thousands of rows: an answer
 //! is read as it comes, row by row, and never held whole.
 
 use std::io::BufRead;
 use std::time::Duration;
 
 use crate::fiscal::{
-    ClassFault, Code, CodeList, DeviceIdentity, ItemClass, KraDateTime, ListSource, NewItemClasses, TaxType,
+    ClassFault, Code, CodeList, DeviceIdentity, ItemClass, ItemDraft, KraDateTime, ListSource,
+    NewItemClasses, TaxType,
 };
 use crate::queue::{Busy, Verdict, Words};
 
@@ -14,7 +16,7 @@ use super::body::Body;
 use super::envelope::{Envelope, clean};
 use super::result_code::{self, Answer, Class, classify};
 use super::tree::{Tree, TreeFault};
-use super::{Format, FrozenRequest, Function, json_rows, xml_rows};
+use super::{Format, FrozenRequest, Function, item, json_rows, xml_rows};
 
 /// The most bytes of one answer that are read: KRA's item classes are about 15 MB.
 pub const MOST_BYTES: u64 = 64 << 20;
@@ -22,15 +24,17 @@ pub const MOST_BYTES: u64 = 64 << 20;
 const MOST_LISTS: usize = 500;
 /// The most codes in one answer; KRA has about 750.
 const MOST_CODES: usize = 20_000;
+/// The most items of one answer that are looked at: as many as a catalogue may hold.
+const MOST_ITEMS: usize = 30_000;
 /// The most notices of one answer that are kept.
 const MOST_NOTICES: usize = 50;
 /// The longest code or number of a class, in bytes.
 const LONGEST_CODE: usize = 20;
 
-/// The functions that bring codes and item classes on this wire.
+/// The functions that bring codes, item classes and items on this wire.
 pub const fn functions(format: Format) -> &'static [Function] {
     match format {
-        Format::Json => &[Function::SelectCodeList, Function::SelectItemClsList],
+        Format::Json => &[Function::SelectCodeList, Function::SelectItemClsList, Function::SelectItemList],
         Format::Xml => &[Function::SelectTrnsPurchaseSalesItemList],
     }
 }
@@ -77,6 +81,8 @@ pub struct Listed {
     pub codes: Vec<CodeList>,
     /// Item classes.
     pub classes: NewItemClasses,
+    /// Items, as KRA has them.
+    pub items: Vec<ItemDraft>,
     /// Notices, the newest first.
     pub notices: Vec<Notice>,
     /// Rows without a code that can be used, left out.
@@ -191,6 +197,7 @@ fn read_rows(body: impl BufRead, rows: &mut Rows) -> Result<Tree<'static>, TreeF
 enum List {
     Classes,
     Codes,
+    Items,
     Notices,
 }
 
@@ -199,6 +206,7 @@ impl List {
         match name {
             "clsList" => Some(Self::Codes),
             "itemClsList" => Some(Self::Classes),
+            "itemList" => Some(Self::Items),
             "noticeList" => Some(Self::Notices),
             _ => None,
         }
@@ -216,6 +224,15 @@ impl Rows {
         match list {
             List::Classes => return self.take_class(row),
             List::Codes => return self.take_codes(row),
+            List::Items if self.listed.items.len() < MOST_ITEMS => {
+                let draft = item::read(row);
+                match draft.code.is_some() {
+                    true => self.listed.items.push(draft),
+                    false => self.listed.skipped += 1,
+                }
+            }
+            // What does not fit is posted, or sent again, like any other.
+            List::Items => {}
             List::Notices => self.take_notice(row),
         }
         Ok(())
@@ -288,6 +305,7 @@ impl Listed {
     fn told(mut self, answered_at: Option<KraDateTime>, asked_at: KraDateTime, words: Words) -> Told {
         let kept = self.classes.len()
             + self.codes.iter().map(|list| list.codes().len()).sum::<usize>()
+            + self.items.len()
             + self.notices.len();
         if self.skipped > u64::try_from(kept).unwrap_or(u64::MAX) {
             let message =

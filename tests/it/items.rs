@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::harness::{Shop, eventually, on_both_wires};
+use crate::harness::{BHF_ID, Shop, TIN, eventually, on_both_wires};
 use crate::kra::{Kra, Wire};
 use crate::sale::{line, sale, sale_of};
 use crate::till::Till;
@@ -182,6 +183,10 @@ fn sends_an_item_again_whose_answer_was_lost(wire: Wire) {
     let shop = Shop::with(&kra);
     let _gateway = shop.open_registered();
     let till = shop.till();
+    // What KRA lists later would say that it has the item.
+    eventually("KRA's items were asked for", || {
+        (wire == Wire::Xml || kra.asked("selectItemList") > 0).then_some(())
+    });
     for fault in ["lose_answer", "http_status", "html"] {
         let count = if fault == "http_status" { json!({ "status": 503 }) } else { json!({}) };
         kra.fault(json!({ "fault": fault, "count": 1, "function": "saveItem", "args": count }));
@@ -332,4 +337,46 @@ fn sells_though_kra_saves_no_items(wire: Wire) {
     wait_kra(&till, 1, "saved");
     wait_kra(&till, 2, "saved");
     kra.books().expect_in_order(&["T-1", "T-2"]);
+}
+
+/// Another till of the shop has saved items before this one knows of any.
+#[test]
+fn knows_what_kra_has_already() {
+    let kra = Kra::start(Wire::Json);
+    let shop = Shop::with(&kra);
+    let gateway = shop.open_registered();
+    let till = shop.till();
+    let key = shop.command(&["device", "init", "--show-key", "--json"]).json()["cmcKey"].clone();
+    let address = kra.base_url().strip_prefix("http://").unwrap().split_once('/').unwrap().0.parse().unwrap();
+    let other = Till::tcp(address).header("tin", TIN).header("bhfId", BHF_ID);
+    let other = other.header("cmcKey", key.as_str().unwrap());
+    for number in [1, 2] {
+        let mut saved = item(number);
+        let rest = json!({
+            "tin": TIN, "bhfId": BHF_ID, "cmcKey": key, "isrcAplcbYn": "N", "useYn": "Y",
+            "regrId": "x", "regrNm": "x", "modrId": "x", "modrNm": "x",
+        });
+        saved.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+        assert_eq!(other.post("/etims-api/saveItem", &saved).expect(200)["resultCd"], "000");
+    }
+    let before = kra.asked("saveItem");
+    gateway.signal(Signal::HUP);
+    let shown = eventually("KRA's items are known here", || {
+        let answer = till.get(&format!("/api/item/{}/", code(2)));
+        (answer.status == 200).then(|| answer.json())
+    });
+    assert_eq!((&shown["kra"], &shown["itemNm"]), (&json!("saved"), &json!("Thing 2")));
+    // The same is not sent again; another price is.
+    let same = till.post("/api/item/", &item(1)).expect(200);
+    assert_eq!((&same["status"], &same["kra"]), (&json!("unchanged"), &json!("saved")));
+    let dearer = till.post("/api/item/", &with(item(2), "dftPrc", json!(60))).expect(200);
+    assert_eq!(dearer["status"], "updated");
+    wait_kra(&till, 2, "saved");
+    assert_eq!(kra.asked("saveItem"), before + 1);
+    // It fills in what a line does not say, over a start too.
+    gateway.stop();
+    let _gateway = shop.open();
+    let short = json!({ "trdInvcNo": "S-1", "itemList": [{ "itemCd": code(1), "qty": 1 }] });
+    till.post("/api/sales/?wait=20", &short).expect(201);
+    assert_eq!(kra.books().sale("S-1").unwrap()["totAmt"], "58.00");
 }
